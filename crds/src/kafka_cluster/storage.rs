@@ -1,0 +1,44 @@
+//! Disks of a node.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// The disks of each node of a role.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// The disks (JBOD). The first holds the metadata log too.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        validation = Rule::new("self.size() == oldSelf.size() && self.all(v, oldSelf.exists(o, o.name == v.name))")
+            .message("disks cannot be added, removed or renamed yet: this release of Ottla only grows them")
+    )]
+    pub volumes: Vec<Volume>,
+}
+
+/// One disk of a node.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!isQuantity(self.size) || !isQuantity(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
+        .message("a disk cannot shrink: keep size as it was or make it larger"),
+    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
+        .message("storageClassName cannot be changed: the disk lives in its class; moving to another class is not part of this release of Ottla"),
+)]
+pub struct Volume {
+    /// Name, of lower case letters and digits.
+    #[schemars(length(min = 1, max = 15), regex(pattern = "^[a-z][a-z0-9]{0,14}$"))]
+    pub name: String,
+    /// Size, a Kubernetes quantity such as `100Gi`, at least `100Mi`.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(
+        validation = Rule::new("isQuantity(self)").message("size is not a quantity: write a number and a unit, such as 100Gi"),
+        validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('100Mi')) >= 0").message("size must be at least 100Mi: Kafka's own metadata needs that much")
+    )]
+    pub size: String,
+    /// StorageClass of the claim; the Kubernetes cluster's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub storage_class_name: Option<String>,
+}
