@@ -1,0 +1,185 @@
+//! Everything that a plan may ask for. Each action is idempotent, and says by itself whether it
+//! can hurt.
+
+use std::collections::BTreeMap;
+
+use ottla_crds::agent::FormatRequest;
+
+use crate::object::{Kind, Object};
+
+/// An object by identity, not only by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its UID, a precondition of the write.
+    pub uid: String,
+    /// Its resource version, a precondition of the write.
+    pub resource_version: String,
+}
+
+/// The recipe of a certificate; keys are drawn when it is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// The Secret without its content.
+    pub object: Object,
+    /// The Secret of the CA that signs.
+    pub authority: String,
+    /// Common name of the subject.
+    pub common_name: String,
+    /// DNS names that it is good for; none for one that only clients use.
+    pub dns_names: Vec<String>,
+    /// The Secret whose certificate it replaces, if there is one.
+    pub replaces: Option<Target>,
+}
+
+/// Permission for one node's agent to format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Kafka's `node.id`.
+    pub node_id: i32,
+    /// UID of the pod whose agent is asked.
+    pub pod_uid: String,
+    /// Address of that pod.
+    pub address: String,
+    /// The node's DNS name, which its certificate carries.
+    pub host: String,
+    /// What the agent is told.
+    pub request: FormatRequest,
+}
+
+/// A restart of a node that does not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartPod {
+    /// Kafka's `node.id`.
+    pub node_id: i32,
+    /// The pod.
+    pub pod: Target,
+    /// Why, as a sentence for people.
+    pub reason: String,
+}
+
+/// The removal of an object that nothing needs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// Its kind.
+    pub kind: Kind,
+    /// The object.
+    pub target: Target,
+    /// Why, as a sentence for people.
+    pub reason: String,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the identity object with a new cluster id and a directory id for each voter.
+    NewIdentity {
+        /// The ConfigMap without its content.
+        object: Object,
+        /// Node ids of the first voters.
+        voters: Vec<i32>,
+    },
+    /// Create the cluster's CA.
+    IssueAuthority {
+        /// The Secret without its content.
+        object: Object,
+        /// Common name of the CA.
+        common_name: String,
+    },
+    /// Create a certificate, or renew one.
+    IssueLeaf(Leaf),
+    /// Create an object that is not there. A stranger's of that name is never touched.
+    Create(Object),
+    /// Make an object of ours again what it should be.
+    Apply {
+        /// What it should be.
+        object: Object,
+        /// The object that is meant.
+        target: Target,
+    },
+    /// Note in the identity object which disks are formatted.
+    RecordDisks {
+        /// The identity object.
+        target: Target,
+        /// Key of the disk to its directory id.
+        disks: BTreeMap<String, String>,
+    },
+    /// Let a node's agent format its disks.
+    Format(Format),
+    /// Delete the pod of a node that does not serve, so that it starts from a newer template.
+    RestartPod(RestartPod),
+    /// Delete an object that nothing needs any more.
+    Delete(Delete),
+}
+
+impl Action {
+    /// Whether it needs a permit: it could destroy something if the observation were wrong.
+    #[must_use]
+    pub fn is_destructive(&self) -> bool {
+        match self {
+            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => true,
+            Action::NewIdentity { .. }
+            | Action::IssueAuthority { .. }
+            | Action::IssueLeaf(_)
+            | Action::Create(_)
+            | Action::Apply { .. }
+            | Action::RecordDisks { .. } => false,
+        }
+    }
+
+    /// Actions of one stage may be made side by side; a later stage waits for the earlier ones.
+    #[must_use]
+    pub fn stage(&self) -> u8 {
+        match self {
+            Action::NewIdentity { .. } | Action::IssueAuthority { .. } => 0,
+            Action::IssueLeaf(_) | Action::RecordDisks { .. } => 1,
+            Action::Create(object) | Action::Apply { object, .. } => match object.kind {
+                Kind::StatefulSet => 3,
+                _ => 2,
+            },
+            Action::Format(_) => 4,
+            Action::RestartPod(_) => 5,
+            Action::Delete(_) => 6,
+        }
+    }
+
+    /// One line for people, the same in `explain`, in logs and in golden tests.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Action::NewIdentity { object, voters } => {
+                format!("create ConfigMap {} with a new cluster id, voters {voters:?}", object.name)
+            }
+            Action::IssueAuthority { object, .. } => {
+                format!("create Secret {} with a new CA", object.name)
+            }
+            Action::IssueLeaf(leaf) => {
+                let verb = if leaf.replaces.is_some() { "renew" } else { "create" };
+                format!(
+                    "{verb} Secret {} with a certificate for {}",
+                    leaf.object.name, leaf.common_name
+                )
+            }
+            Action::Create(object) => format!("create {} {}", object.kind.word(), object.name),
+            Action::Apply { object, .. } => {
+                format!("apply {} {}", object.kind.word(), object.name)
+            }
+            Action::RecordDisks { target, disks } => {
+                let keys: Vec<&str> = disks.keys().map(String::as_str).collect();
+                format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
+            }
+            Action::Format(format) => format!(
+                "permit node {} to format {}",
+                format.node_id,
+                format.request.volumes.join(", ")
+            ),
+            Action::RestartPod(restart) => {
+                format!("restart pod {}: {}", restart.pod.name, restart.reason)
+            }
+            Action::Delete(delete) => {
+                format!("delete {} {}: {}", delete.kind.word(), delete.target.name, delete.reason)
+            }
+        }
+    }
+}

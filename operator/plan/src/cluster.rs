@@ -1,0 +1,133 @@
+//! KafkaCluster: the order of steps. Read this first.
+
+use jiff::Timestamp;
+
+use crate::desired::{Desired, Problem};
+use crate::node::{Node, nodes};
+use crate::observed::{Answer, Observed};
+use crate::report::{Report, WaitingOn};
+use crate::{Plan, certificate, format, identity, repair, resources};
+
+/// Plans one pass over a cluster.
+///
+/// 1. Nobody else's cluster, a paused one, or one on its way out, is left alone.
+/// 2. Identity and CA: who the cluster is. Nothing else is made without them.
+/// 3. Certificates, and the objects of the cluster as a whole.
+/// 4. Each node's configuration, claims and StatefulSet.
+/// 5. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
+/// 6. Leftovers.
+pub fn plan(
+    desired: &Result<Desired, Vec<Problem>>,
+    observed: &Observed,
+    installation: &str,
+    now: Timestamp,
+) -> Plan {
+    if let Some(waiting_on) = hands_off(desired.as_ref().ok(), observed, installation) {
+        return quiet(desired.as_ref().ok(), observed, waiting_on);
+    }
+    match desired {
+        Err(problems) => {
+            quiet(None, observed, WaitingOn::InvalidSpec { problems: problems.clone() })
+        }
+        Ok(desired) => work(desired, observed, now),
+    }
+}
+
+/// Why this cluster must not be touched at all.
+fn hands_off(
+    desired: Option<&Desired>,
+    observed: &Observed,
+    installation: &str,
+) -> Option<WaitingOn> {
+    let taken_over = desired.and_then(|desired| desired.take_over.as_deref()) == Some(installation);
+    match &observed.owner {
+        Some(owner) if owner != installation && !taken_over => {
+            Some(WaitingOn::ForeignOperator { owner: owner.clone() })
+        }
+        _ if observed.deleting => Some(WaitingOn::Deleting),
+        _ => desired.filter(|desired| desired.paused).map(|_| WaitingOn::Paused),
+    }
+}
+
+/// A plan that does nothing and still says how the nodes are.
+fn quiet(desired: Option<&Desired>, observed: &Observed, waiting_on: WaitingOn) -> Plan {
+    let mut report = Report::only(waiting_on);
+    if let Some(desired) = desired {
+        describe(desired, observed, &nodes(desired, observed), &mut report);
+    }
+    Plan { actions: Vec::new(), report }
+}
+
+fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
+    let nodes = nodes(desired, observed);
+    let mut plan = Plan { actions: Vec::new(), report: Report::default() };
+    for step in [identity::plan(desired, observed), certificate::authority(desired, observed)] {
+        match step {
+            Ok(actions) => plan.actions.extend(actions),
+            Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
+        }
+    }
+    for object in resources::of_cluster(desired, observed, &nodes) {
+        match repair::object(observed, object) {
+            Ok(action) => plan.actions.extend(action),
+            Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
+        }
+    }
+    match (&observed.identity, &observed.authority) {
+        (Some(identity), Some(_)) => {
+            let cluster_id = identity.cluster_id.clone();
+            work_on_nodes(desired, observed, &cluster_id, &nodes, &mut plan, now);
+        }
+        _ if plan.report.waiting_on.is_empty() => plan.report.waiting_on.push(WaitingOn::Creating),
+        _ => {}
+    }
+    describe(desired, observed, &nodes, &mut plan.report);
+    plan.actions.sort_by_key(crate::Action::stage);
+    plan
+}
+
+fn work_on_nodes(
+    desired: &Desired,
+    observed: &Observed,
+    cluster_id: &str,
+    nodes: &[Node],
+    plan: &mut Plan,
+    now: Timestamp,
+) {
+    for leaf in certificate::leaves(desired, observed, nodes, now) {
+        match leaf {
+            Ok(action) => plan.actions.push(action),
+            Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
+        }
+    }
+    for node in nodes {
+        let steps = repair::node(desired, observed, cluster_id, nodes, node);
+        plan.actions.extend(steps.actions);
+        plan.report.waiting_on.extend(steps.waiting_on);
+    }
+    plan.actions.extend(format::plan(desired, observed, nodes));
+    plan.actions.extend(identity::record(desired, observed));
+    plan.actions.extend(repair::orphans(desired, observed, cluster_id, nodes));
+}
+
+fn describe(desired: &Desired, observed: &Observed, nodes: &[Node], report: &mut Report) {
+    report.nodes =
+        nodes.iter().map(|node| crate::report::node(desired, observed, nodes, node)).collect();
+    report.cluster_id = observed.identity.as_ref().map(|identity| identity.cluster_id.clone());
+    let any_ready = report.nodes.iter().any(|node| node.ready);
+    match &observed.kafka {
+        Answer::Known(kafka) => {
+            report.features = Some(kafka.features.clone());
+            if kafka.under_replicated > 0 {
+                report.waiting_on.push(WaitingOn::UnderReplicated {
+                    count: kafka.under_replicated,
+                    example: kafka.under_replicated_example.clone().unwrap_or_default(),
+                });
+            }
+        }
+        Answer::Unknown { reason } if any_ready => {
+            report.waiting_on.push(WaitingOn::KafkaUnknown { detail: reason.clone() });
+        }
+        Answer::Unknown { .. } => {}
+    }
+}

@@ -1,0 +1,80 @@
+//! Listeners and the user's Kafka configuration: what the schema refuses is refused here again,
+//! and what only sense can refuse is refused here.
+
+use std::collections::BTreeSet;
+
+use ottla_crds::kafka_cluster::{KafkaClusterSpec, RESERVED_CONFIG_KEYS, RESERVED_CONFIG_PREFIXES};
+
+use super::Problems;
+
+/// Ports below are those of Ottla's own listeners.
+const FIRST_CLIENT_PORT: i32 = 9092;
+
+pub(super) fn check(spec: &KafkaClusterSpec, problems: &mut Problems) {
+    check_listeners(spec, problems);
+    for (key, value) in &spec.config {
+        check_entry(key, value, problems);
+    }
+    check_replication(spec, problems);
+}
+
+fn check_listeners(spec: &KafkaClusterSpec, problems: &mut Problems) {
+    let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    for listener in &spec.listeners {
+        if !names.insert(&listener.name) {
+            problems.add("spec.listeners", format!("two are named `{}`", listener.name));
+        }
+        if !ports.insert(listener.port) {
+            problems.add("spec.listeners", format!("two have port {}", listener.port));
+        }
+        if !(FIRST_CLIENT_PORT..=i32::from(u16::MAX)).contains(&listener.port) {
+            problems.add(
+                "spec.listeners",
+                format!("port {} of `{}` is not from 9092 up", listener.port, listener.name),
+            );
+        }
+    }
+}
+
+fn check_entry(key: &str, value: &str, problems: &mut Problems) {
+    let reserved = RESERVED_CONFIG_KEYS.contains(&key)
+        || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+    if reserved {
+        problems.add("spec.config", format!("`{key}` is set by Ottla itself: remove it"));
+    }
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+    if key.is_empty() || !key.chars().all(legal) {
+        problems.add("spec.config", format!("`{key}` is not a key of Kafka's"));
+    }
+    if value.chars().any(char::is_control) {
+        problems.add(
+            "spec.config",
+            format!("the value of `{key}` has a line break or another control character"),
+        );
+    }
+}
+
+/// Factors that no broker could ever fulfil would show only when the first topic is made.
+fn check_replication(spec: &KafkaClusterSpec, problems: &mut Problems) {
+    let brokers = spec.brokers.replicas;
+    for key in [
+        "default.replication.factor",
+        "offsets.topic.replication.factor",
+        "transaction.state.log.replication.factor",
+        "share.coordinator.state.topic.replication.factor",
+        "min.insync.replicas",
+    ] {
+        let Some(text) = spec.config.get(key) else { continue };
+        match text.parse::<i32>() {
+            Ok(value) if value > brokers => problems.add(
+                "spec.config",
+                format!(
+                    "{key} is {value}, but there are {brokers} brokers: lower it or add brokers"
+                ),
+            ),
+            Ok(value) if value >= 1 => {}
+            _ => problems
+                .add("spec.config", format!("{key} is `{text}`, which is no count from 1 up")),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! When a node may format its disks: at bootstrap, as a new node, or after a declared loss, and
+//! never otherwise.
+
+use std::collections::BTreeMap;
+
+use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatRequest};
+
+use crate::action::{Action, Format};
+use crate::desired::Desired;
+use crate::identity;
+use crate::node::Node;
+use crate::observed::{Answer, Claim, Identity, Observed, disk_key};
+
+/// Why a node that waits for the word to format does not get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// It must not, until a person puts something right.
+    Refuse(String),
+    /// Not now: something could not be asked.
+    Wait(String),
+}
+
+/// Decides about one node; `None` where its agent does not ask.
+#[must_use]
+pub fn decide(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Option<Result<Format, Objection>> {
+    let agent = observed.agent(node.id)?;
+    let asks = agent.state == AgentState::AwaitingFormat;
+    asks.then(|| request(desired, observed, nodes, node, agent))
+}
+
+fn request(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+    agent: &AgentStatus,
+) -> Result<Format, Objection> {
+    let wait = |text: &str| Objection::Wait(text.to_owned());
+    let identity = observed.identity.as_ref().ok_or_else(|| wait("the identity is unknown"))?;
+    let pod = observed.pods.get(&node.id).ok_or_else(|| wait("its pod is unknown"))?;
+    let address = pod.address.clone().ok_or_else(|| wait("its pod has no address"))?;
+    if pod.terminating {
+        return Err(wait("its pod is being deleted"));
+    }
+    let empty = empty_volumes(agent)?;
+    for volume in &empty {
+        check_disk(desired, observed, identity, node, volume)?;
+    }
+    let mode = mode(desired, identity, nodes, node, &empty)?;
+    Ok(Format {
+        node_id: node.id,
+        pod_uid: pod.uid.clone(),
+        address,
+        host: desired.names.host(node),
+        request: FormatRequest {
+            cluster_id: identity.cluster_id.clone(),
+            node_id: node.id,
+            volumes: empty,
+            mode,
+            features: BTreeMap::new(),
+        },
+    })
+}
+
+fn empty_volumes(agent: &AgentStatus) -> Result<Vec<String>, Objection> {
+    let mut empty = Vec::new();
+    for disk in &agent.disks {
+        match &disk.meta {
+            DiskMeta::Absent if disk.mounted => empty.push(disk.volume.clone()),
+            DiskMeta::Present { .. } => {}
+            DiskMeta::Absent | DiskMeta::Unreadable { .. } => {
+                return Err(Objection::Wait(format!("volume {} cannot be read", disk.volume)));
+            }
+        }
+    }
+    Ok(empty)
+}
+
+/// A disk on record must not come back empty, unless a person declared its loss.
+fn check_disk(
+    desired: &Desired,
+    observed: &Observed,
+    identity: &Identity,
+    node: &Node,
+    volume: &str,
+) -> Result<(), Objection> {
+    let name = desired.names.claim(node, volume);
+    let Some(claim) = observed.claims.get(&name) else {
+        return Err(Objection::Wait(format!("claim {name} is unknown")));
+    };
+    if !claim.bound || claim.terminating {
+        return Err(Objection::Wait(format!("claim {name} is not bound, or is being deleted")));
+    }
+    let on_record = identity.disks.contains_key(&disk_key(node.id, volume));
+    if on_record || is_registered(observed, node) {
+        return check_loss(desired, observed, node, claim, &name, FORMATTED_BEFORE);
+    }
+    if identity.voters.is_empty() {
+        return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
+    }
+    Ok(())
+}
+
+const FORMATTED_BEFORE: &str = "this node was formatted before";
+const NOBODY_KNOWS: &str =
+    "the identity of this cluster was restored, so that nobody can say whether it was ever in use";
+
+/// Kafka remembers a broker for ever; one that it knows has had disks.
+fn is_registered(observed: &Observed, node: &Node) -> bool {
+    observed.kafka.known().is_some_and(|kafka| kafka.brokers.contains_key(&node.id))
+}
+
+fn check_loss(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    claim: &Claim,
+    name: &str,
+    why: &str,
+) -> Result<(), Objection> {
+    if node.is_controller() {
+        return Err(Objection::Refuse(format!(
+            "the disk of claim {name}, a voter's of the metadata quorum, is empty, and {why}; put the right disk back: replacing a voter's disk is not part of this release of Ottla"
+        )));
+    }
+    if claim.accepted_uid.as_deref() != Some(claim.uid.as_str()) {
+        return Err(Objection::Refuse(format!(
+            "the disk of claim {name} is empty, and {why}; put the right disk back, or declare the loss of its records: kubectl -n {} annotate pvc {name} {}={}",
+            desired.names.namespace,
+            crate::names::ACCEPT_LOST_DISK_ANNOTATION,
+            claim.uid
+        )));
+    }
+    match &observed.kafka {
+        Answer::Known(kafka) => match kafka.sole_in_sync.get(&node.id) {
+            Some(partition) => Err(Objection::Refuse(format!(
+                "its loss is declared, but partition {partition} has no other in-sync replica: an empty disk would make the loss final; delete that topic or wait for another replica"
+            ))),
+            None => Ok(()),
+        },
+        Answer::Unknown { reason } => Err(Objection::Wait(format!(
+            "its loss is declared, but Kafka could not be asked whether other replicas are in sync: {reason}"
+        ))),
+    }
+}
+
+fn mode(
+    desired: &Desired,
+    identity: &Identity,
+    nodes: &[Node],
+    node: &Node,
+    empty: &[String],
+) -> Result<FormatMode, Objection> {
+    if !node.is_controller() {
+        return Ok(FormatMode::Plain);
+    }
+    let metadata = desired.group(node.group).volumes.first().map(|volume| &volume.name);
+    if !metadata.is_some_and(|name| empty.contains(name)) {
+        return Ok(FormatMode::NoInitialControllers);
+    }
+    identity::initial_controllers(desired, nodes, &identity.voters)
+        .map(FormatMode::InitialControllers)
+        .ok_or_else(|| {
+            Objection::Refuse(
+                "the first voters' directory ids are not on record, so that no voter can be formatted; restore the identity ConfigMap from a backup".to_owned(),
+            )
+        })
+}
+
+/// The permits of all nodes that ask and may.
+pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Action> {
+    nodes
+        .iter()
+        .filter_map(|node| decide(desired, observed, nodes, node)?.ok())
+        .map(Action::Format)
+        .collect()
+}

@@ -1,0 +1,171 @@
+//! Who the cluster is: its id, its first voters, and which disks are known. The identity object
+//! outlives the KafkaCluster, so that creating it again finds its data.
+
+use std::collections::BTreeMap;
+
+use ottla_crds::agent::DiskMeta;
+use serde_json::{Value, json};
+
+use crate::action::{Action, Target};
+use crate::desired::Desired;
+use crate::node::{FIRST_CONTROLLER_ID, Node};
+use crate::object::{Kind, Object};
+use crate::observed::{Observed, disk_key};
+use crate::repair;
+use crate::report::WaitingOn;
+
+/// Key of the cluster id in the identity object.
+pub const CLUSTER_ID: &str = "clusterId";
+/// Key of the first voters, JSON from node id to directory id.
+pub const VOTERS: &str = "voters";
+/// Key of the disks seen formatted, JSON from `node id/volume` to directory id.
+pub const DISKS: &str = "disks";
+
+/// Creates the identity of a new cluster, or says why it must not.
+pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, WaitingOn> {
+    let name = desired.names.identity();
+    if let Some(taken) = repair::stranger(observed, Kind::ConfigMap, &name) {
+        return Err(taken);
+    }
+    if let Some(problem) = &observed.identity_problem {
+        return Err(WaitingOn::IdentityLost {
+            detail: format!("ConfigMap {name} {problem}: restore it from a backup"),
+        });
+    }
+    if observed.identity.is_some() {
+        return Ok(Vec::new());
+    }
+    if observed.child(Kind::ConfigMap, &name).is_some() {
+        let detail = format!("ConfigMap {name} exists but was not understood");
+        return Err(WaitingOn::IdentityLost { detail });
+    }
+    match known_cluster_ids(observed).as_slice() {
+        [] => Ok(vec![new_identity(desired)]),
+        [id] if id.found_on_all => Ok(vec![Action::Create(restored(desired, observed, &id.id))]),
+        ids => Err(WaitingOn::IdentityLost { detail: lost(&name, ids) }),
+    }
+}
+
+struct KnownId {
+    id: String,
+    found_on_all: bool,
+}
+
+/// Cluster ids that claims and the status still carry. A claim of ours without any id is a disk
+/// of which nothing is known, and then nothing may be guessed.
+fn known_cluster_ids(observed: &Observed) -> Vec<KnownId> {
+    let mut noted: Vec<Option<&String>> =
+        observed.claims.values().map(|claim| claim.cluster_id.as_ref()).collect();
+    if observed.recorded_cluster_id.is_some() {
+        noted.push(observed.recorded_cluster_id.as_ref());
+    }
+    let mut ids: Vec<&String> = noted.iter().flatten().copied().collect();
+    ids.sort();
+    ids.dedup();
+    let found_on_all = noted.iter().all(Option::is_some);
+    if ids.is_empty() && !noted.is_empty() {
+        return vec![KnownId { id: String::new(), found_on_all: false }];
+    }
+    ids.into_iter().map(|id| KnownId { id: id.clone(), found_on_all }).collect()
+}
+
+fn lost(name: &str, ids: &[KnownId]) -> String {
+    let found: Vec<&str> =
+        ids.iter().map(|id| id.id.as_str()).filter(|id| !id.is_empty()).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    format!(
+        "ConfigMap {name} is missing although claims of this cluster exist, and their cluster ids do not settle it (found: {found}): restore the ConfigMap, or delete the claims if their data is not wanted"
+    )
+}
+
+/// Node ids of the first voters.
+#[must_use]
+pub fn first_voters(desired: &Desired) -> Vec<i32> {
+    let first = if desired.dedicated() { FIRST_CONTROLLER_ID } else { 0 };
+    (first..first + desired.voters).collect()
+}
+
+fn new_identity(desired: &Desired) -> Action {
+    let object = object(desired, None);
+    Action::NewIdentity { object, voters: first_voters(desired) }
+}
+
+/// The identity from what claims still know. Voters stay unknown, so no disk of a voter is ever
+/// formatted under it; a running cluster needs none of that.
+fn restored(desired: &Desired, observed: &Observed, cluster_id: &str) -> Object {
+    let disks: BTreeMap<String, String> = present_disks(observed, cluster_id).collect();
+    object(
+        desired,
+        Some(json!({
+            CLUSTER_ID: cluster_id,
+            VOTERS: "{}",
+            DISKS: serde_json::to_string(&disks).unwrap_or_default(),
+        })),
+    )
+}
+
+fn object(desired: &Desired, content: Option<Value>) -> Object {
+    let mut tree = json!({
+        "metadata": {
+            "name": desired.names.identity(),
+            "namespace": desired.names.namespace,
+            "labels": desired.names.labels(),
+        },
+    });
+    if let Some(content) = content {
+        tree["data"] = content;
+    }
+    Object::new(Kind::ConfigMap, desired.names.identity(), tree)
+}
+
+/// Notes disks that agents report as formatted and that are not on record.
+pub(crate) fn record(desired: &Desired, observed: &Observed) -> Vec<Action> {
+    let Some(identity) = &observed.identity else { return Vec::new() };
+    let new: BTreeMap<String, String> = present_disks(observed, &identity.cluster_id)
+        .filter(|(key, directory)| identity.disks.get(key) != Some(directory))
+        .collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let target = Target {
+        name: desired.names.identity(),
+        uid: identity.uid.clone(),
+        resource_version: identity.resource_version.clone(),
+    };
+    vec![Action::RecordDisks { target, disks: new }]
+}
+
+fn present_disks<'a>(
+    observed: &'a Observed,
+    cluster_id: &'a str,
+) -> impl Iterator<Item = (String, String)> + 'a {
+    observed.agents.iter().flat_map(move |(id, answer)| {
+        let disks = answer.known().map(|agent| agent.disks.as_slice()).unwrap_or_default();
+        disks.iter().filter_map(move |disk| match &disk.meta {
+            DiskMeta::Present { cluster_id: found, node_id, directory_id: Some(directory) }
+                if found == cluster_id && node_id == id =>
+            {
+                Some((disk_key(*id, &disk.volume), directory.clone()))
+            }
+            _ => None,
+        })
+    })
+}
+
+/// `--initial-controllers` of a new cluster, the same on every voter, or `None` while a voter's
+/// directory id is unknown.
+pub(crate) fn initial_controllers(
+    desired: &Desired,
+    nodes: &[Node],
+    voters: &BTreeMap<i32, String>,
+) -> Option<String> {
+    let entries: Option<Vec<String>> = first_voters(desired)
+        .iter()
+        .map(|id| {
+            let node = nodes.iter().find(|node| node.id == *id)?;
+            let directory = voters.get(id)?;
+            Some(format!("{id}@{}:{directory}", desired.names.controller_endpoint(node)))
+        })
+        .collect();
+    Some(entries?.join(","))
+}

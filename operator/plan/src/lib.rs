@@ -1,0 +1,37 @@
+//! The pure core of Ottla: every decision of the product, without any input or output.
+//!
+//! [`cluster::plan`] is the place to begin: it names the steps in their order.
+
+pub mod action;
+pub mod certificate;
+pub mod check;
+pub mod cluster;
+pub mod desired;
+pub mod explain;
+pub mod format;
+pub mod identity;
+pub mod names;
+pub mod node;
+pub mod object;
+pub mod observed;
+pub mod properties;
+pub mod quantity;
+pub mod repair;
+pub mod report;
+pub mod resources;
+pub mod status;
+
+pub use action::Action;
+pub use desired::Desired;
+pub use observed::Observed;
+pub use report::{Report, WaitingOn};
+
+/// One pass's decisions: what to do, in order, and why everything else is not done.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "an unread plan does nothing and explains nothing"]
+pub struct Plan {
+    /// Writes, in the order in which they may be made. Every one is idempotent.
+    pub actions: Vec<Action>,
+    /// What is, and what is waited for.
+    pub report: Report,
+}

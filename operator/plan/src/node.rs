@@ -1,0 +1,104 @@
+//! Which nodes a cluster has: their ids, groups, roles and racks.
+
+use std::collections::BTreeSet;
+
+use ottla_crds::agent::Role;
+
+use crate::desired::Desired;
+use crate::observed::Observed;
+
+/// The first id of Dedicated controllers; brokers count from 0.
+pub const FIRST_CONTROLLER_ID: i32 = 10_000;
+
+/// Like nodes: same disks, same resources, same kind of name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Brokers, some of them controllers too where these are Colocated.
+    Broker,
+    /// Dedicated controllers.
+    Controller,
+}
+
+impl Group {
+    /// The word in names and labels.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Group::Broker => "broker",
+            Group::Controller => "controller",
+        }
+    }
+
+    /// The group that a word in a label means.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Group> {
+        match word {
+            "broker" => Some(Group::Broker),
+            "controller" => Some(Group::Controller),
+            _ => None,
+        }
+    }
+}
+
+/// One Kafka process with an id, for as long as the cluster lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Kafka's `node.id`.
+    pub id: i32,
+    /// The group that it belongs to.
+    pub group: Group,
+    /// Kafka's `process.roles`.
+    pub roles: Vec<Role>,
+    /// Its zone, where the cluster has racks.
+    pub rack: Option<String>,
+}
+
+impl Node {
+    /// Whether it takes part in the metadata quorum.
+    #[must_use]
+    pub fn is_controller(&self) -> bool {
+        self.roles.contains(&Role::Controller)
+    }
+
+    /// Whether it stores records.
+    #[must_use]
+    pub fn is_broker(&self) -> bool {
+        self.roles.contains(&Role::Broker)
+    }
+}
+
+/// All nodes of the cluster, those that exist and those that are wished, in the order of ids.
+///
+/// A node that exists stays, whatever the spec says: leaving needs its data moved first.
+#[must_use]
+pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
+    let mut ids: BTreeSet<(Group, i32)> = observed.node_ids().collect();
+    ids.extend((0..desired.brokers.replicas).map(|id| (Group::Broker, id)));
+    if desired.dedicated() {
+        let end = FIRST_CONTROLLER_ID + desired.voters;
+        ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));
+    }
+    ids.into_iter().map(|(group, id)| node(desired, observed, group, id)).collect()
+}
+
+fn node(desired: &Desired, observed: &Observed, group: Group, id: i32) -> Node {
+    let colocated_voter = group == Group::Broker && !desired.dedicated() && id < desired.voters;
+    let roles = match group {
+        Group::Controller => vec![Role::Controller],
+        Group::Broker if colocated_voter => vec![Role::Broker, Role::Controller],
+        Group::Broker => vec![Role::Broker],
+    };
+    Node { id, group, roles, rack: rack(desired, observed, group, id) }
+}
+
+/// The rack noted on the node's claims wins, because its disk is there.
+fn rack(desired: &Desired, observed: &Observed, group: Group, id: i32) -> Option<String> {
+    let racks = desired.racks.as_ref()?;
+    let noted = observed.claims.values().find(|claim| claim.group == group && claim.node_id == id);
+    if let Some(rack) = noted.and_then(|claim| claim.rack.clone()) {
+        return Some(rack);
+    }
+    let first = if group == Group::Controller { FIRST_CONTROLLER_ID } else { 0 };
+    let turn = usize::try_from(id - first).unwrap_or_default();
+    racks.zones.get(turn % racks.zones.len().max(1)).cloned()
+}

@@ -1,0 +1,190 @@
+//! Kubernetes objects as trees: their kinds, their hash, and whether what lives is what is wanted.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::names::DESIRED_ANNOTATION;
+use crate::quantity;
+
+/// The kinds of object that a cluster is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Kubernetes' ConfigMap.
+    ConfigMap,
+    /// Kubernetes' Secret.
+    Secret,
+    /// Kubernetes' Service.
+    Service,
+    /// Kubernetes' ServiceAccount.
+    ServiceAccount,
+    /// Kubernetes' PersistentVolumeClaim.
+    PersistentVolumeClaim,
+    /// Kubernetes' StatefulSet.
+    StatefulSet,
+    /// Kubernetes' PodDisruptionBudget.
+    PodDisruptionBudget,
+    /// Kubernetes' NetworkPolicy.
+    NetworkPolicy,
+}
+
+impl Kind {
+    /// Every kind, in the order in which objects of a cluster are made.
+    pub const ALL: [Kind; 8] = [
+        Kind::ConfigMap,
+        Kind::Secret,
+        Kind::ServiceAccount,
+        Kind::Service,
+        Kind::NetworkPolicy,
+        Kind::PodDisruptionBudget,
+        Kind::PersistentVolumeClaim,
+        Kind::StatefulSet,
+    ];
+
+    /// `apiVersion`, `kind` and the plural in the address.
+    #[must_use]
+    pub fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Kind::ConfigMap => ("v1", "ConfigMap", "configmaps"),
+            Kind::Secret => ("v1", "Secret", "secrets"),
+            Kind::Service => ("v1", "Service", "services"),
+            Kind::ServiceAccount => ("v1", "ServiceAccount", "serviceaccounts"),
+            Kind::PersistentVolumeClaim => {
+                ("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+            }
+            Kind::StatefulSet => ("apps/v1", "StatefulSet", "statefulsets"),
+            Kind::PodDisruptionBudget => {
+                ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+            }
+            Kind::NetworkPolicy => ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+        }
+    }
+
+    /// The word that people know, such as `StatefulSet`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.words().1
+    }
+}
+
+/// An object as we want it: the tree that is sent, with the hash of itself as an annotation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The whole tree, `apiVersion` and `kind` included.
+    pub tree: Value,
+}
+
+impl Object {
+    /// An object from its tree, which gets `apiVersion`, `kind` and the hash annotation.
+    #[must_use]
+    pub fn new(kind: Kind, name: String, mut tree: Value) -> Object {
+        let (api_version, word, _) = kind.words();
+        tree["apiVersion"] = api_version.into();
+        tree["kind"] = word.into();
+        let hash = hash(&tree);
+        tree["metadata"]["annotations"][DESIRED_ANNOTATION] = hash.into();
+        Object { kind, name, tree }
+    }
+
+    /// The hash of what is wanted.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        desired_hash(&self.tree).unwrap_or_default()
+    }
+}
+
+/// The hash annotation of an object, wanted or live.
+#[must_use]
+pub fn desired_hash(tree: &Value) -> Option<&str> {
+    tree.get("metadata")?.get("annotations")?.get(DESIRED_ANNOTATION)?.as_str()
+}
+
+/// Sixteen hexadecimal digits that change whenever the content does.
+#[must_use]
+pub fn hash<T: Serialize + ?Sized>(content: &T) -> String {
+    let text = serde_json::to_vec(content).unwrap_or_default();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether everything in `wanted` is in `live` too. The API server adds defaults, and others may
+/// add fields of their own; both are none of our business.
+#[must_use]
+pub fn holds(wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| {
+            let found = live.get(key);
+            match (key.as_str(), value, found) {
+                (OWNERS, Value::Array(wanted), Some(Value::Array(live))) => has_all(wanted, live),
+                _ => found.map_or_else(|| is_empty(value), |found| holds(value, found)),
+            }
+        }),
+        (Value::Array(wanted), Value::Array(live)) => {
+            wanted.len() == live.len() && wanted.iter().zip(live).all(|(w, l)| holds(w, l))
+        }
+        (Value::String(wanted), Value::String(live)) => {
+            wanted == live || same_quantity(wanted, live)
+        }
+        _ => wanted == live,
+    }
+}
+
+/// Owners are a set: an object of a KafkaCluster that was created again has its former owner until
+/// the garbage collector forgets it.
+const OWNERS: &str = "ownerReferences";
+
+fn has_all(wanted: &[Value], live: &[Value]) -> bool {
+    wanted.iter().all(|wanted| live.iter().any(|live| holds(wanted, live)))
+}
+
+/// The API server drops empty maps and lists.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The API server rewrites quantities: `1024Mi` comes back as `1Gi`.
+fn same_quantity(wanted: &str, live: &str) -> bool {
+    matches!((quantity::parse(wanted), quantity::parse(live)), (Some(a), Some(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_others_add_is_not_drift_and_what_they_change_is() {
+        let wanted = json!({"a": {"b": "1024Mi", "list": [{"x": 1}], "none": {}}});
+        for (live, expected) in [
+            (json!({"a": {"b": "1Gi", "list": [{"x": 1, "default": true}]}, "more": 1}), true),
+            (json!({"a": {"b": "2Gi", "list": [{"x": 1}]}}), false),
+            (json!({"a": {"b": "1Gi", "list": [{"x": 1}, {"x": 2}]}}), false),
+            (json!({"a": {"b": "1Gi"}}), false),
+        ] {
+            assert_eq!(holds(&wanted, &live), expected, "{live}");
+        }
+    }
+
+    #[test]
+    fn the_hash_follows_the_content() {
+        let object = |size| {
+            Object::new(
+                Kind::ConfigMap,
+                "a".into(),
+                json!({"metadata": {}, "data": {"size": size}}),
+            )
+        };
+        assert_eq!(object(1).hash(), object(1).hash());
+        assert_ne!(object(1).hash(), object(2).hash());
+        assert_eq!(object(1).hash().len(), 16);
+    }
+}

@@ -1,0 +1,212 @@
+//! The world as it was last seen. "Could not ask" is never "absent".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottla_crds::agent::AgentStatus;
+use serde_json::Value;
+
+use crate::names::NODE_LABEL;
+use crate::node::Group;
+use crate::object::Kind;
+
+/// An answer, or why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer<T> {
+    /// It was asked and answered.
+    Known(T),
+    /// It could not be asked: neither yes nor no, neither there nor gone.
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl<T> Answer<T> {
+    /// The answer, if there is one.
+    #[must_use]
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Answer::Known(answer) => Some(answer),
+            Answer::Unknown { .. } => None,
+        }
+    }
+}
+
+/// An object of the cluster that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// Whether it carries our cluster label. Anything else is a stranger's.
+    pub ours: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Seconds since the epoch when it was created.
+    pub created_at_seconds: i64,
+    /// The live tree, without managed fields. Empty for Secrets, whose content stays unread.
+    pub live: Value,
+}
+
+impl Child {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.live.get("metadata")?.get("labels")?.get(key)?.as_str()
+    }
+}
+
+/// What may be known of a certificate in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The public part, PEM. Only kept for the CA.
+    pub pem: String,
+    /// Serial number in hexadecimal.
+    pub serial: String,
+    /// When it expires, seconds since the epoch.
+    pub expires_at_seconds: i64,
+    /// The common name of its subject.
+    pub common_name: String,
+    /// DNS names that it is good for.
+    pub dns_names: BTreeSet<String>,
+    /// Whether the cluster's present CA signed it.
+    pub trusted: bool,
+}
+
+/// A claim of a node's volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its UID.
+    pub uid: String,
+    /// Group of its node.
+    pub group: Group,
+    /// Kafka's `node.id`.
+    pub node_id: i32,
+    /// Name of the volume.
+    pub volume: String,
+    /// Whether it has a volume.
+    pub bound: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The zone noted on it.
+    pub rack: Option<String>,
+    /// Kafka's cluster id noted on it.
+    pub cluster_id: Option<String>,
+    /// The UID that a person wrote to declare that this is a new disk for a lost one.
+    pub accepted_uid: Option<String>,
+}
+
+/// The pod of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// Its address, once it has one.
+    pub address: Option<String>,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The hash of the template that it was made from.
+    pub template: Option<String>,
+    /// Why it cannot run, in Kubernetes' words, if it says so.
+    pub stuck: Option<String>,
+    /// How often its container was started again.
+    pub restarts: i32,
+}
+
+/// The identity object: what makes disks belong to this cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// UID of its ConfigMap.
+    pub uid: String,
+    /// Resource version of its ConfigMap.
+    pub resource_version: String,
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// The first voters: node id to directory id.
+    pub voters: BTreeMap<i32, String>,
+    /// Every disk that was ever seen formatted: `node id/volume` to directory id.
+    pub disks: BTreeMap<String, String>,
+}
+
+/// Key of a disk in [`Identity::disks`].
+#[must_use]
+pub fn disk_key(node_id: i32, volume: &str) -> String {
+    format!("{node_id}/{volume}")
+}
+
+/// What Kafka itself says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kafka {
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// Registered brokers, and whether each is fenced.
+    pub brokers: BTreeMap<i32, bool>,
+    /// The active controller.
+    pub leader: Option<i32>,
+    /// Voters of the metadata quorum.
+    pub voters: BTreeSet<i32>,
+    /// Partitions that lack an in-sync replica.
+    pub under_replicated: usize,
+    /// One of those by name, such as `payments-3`.
+    pub under_replicated_example: Option<String>,
+    /// Brokers that are the only in-sync replica of some partition, with one such partition.
+    pub sole_in_sync: BTreeMap<i32, String>,
+    /// Finalised features.
+    pub features: BTreeMap<String, i32>,
+}
+
+/// Everything that a pass knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The installation that is stamped on the status.
+    pub owner: Option<String>,
+    /// The status's `clusterId`.
+    pub recorded_cluster_id: Option<String>,
+    /// Whether the KafkaCluster is being deleted.
+    pub deleting: bool,
+    /// Objects by kind and name.
+    pub children: BTreeMap<(Kind, String), Child>,
+    /// The identity object; `None` where there surely is none.
+    pub identity: Option<Identity>,
+    /// Mistakes in the identity object, which must then not be used.
+    pub identity_problem: Option<String>,
+    /// The CA's certificate.
+    pub authority: Option<Certificate>,
+    /// Other certificates, by the name of their Secret.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Claims of this cluster, by name.
+    pub claims: BTreeMap<String, Claim>,
+    /// Pods of nodes, by node id.
+    pub pods: BTreeMap<i32, Pod>,
+    /// What agents say, by node id; only of pods that have an address.
+    pub agents: BTreeMap<i32, Answer<AgentStatus>>,
+    /// What Kafka says.
+    pub kafka: Answer<Kafka>,
+}
+
+impl Observed {
+    /// The child of that kind and name.
+    #[must_use]
+    pub fn child(&self, kind: Kind, name: &str) -> Option<&Child> {
+        self.children.get(&(kind, name.to_owned()))
+    }
+
+    /// Nodes for which a StatefulSet or a claim exists.
+    pub fn node_ids(&self) -> impl Iterator<Item = (Group, i32)> {
+        let sets = self.children.iter().filter_map(|((kind, _), child)| {
+            let id = child.label(NODE_LABEL)?.parse().ok()?;
+            let group = Group::from_word(child.label(crate::names::GROUP_LABEL)?)?;
+            (*kind == Kind::StatefulSet && child.ours).then_some((group, id))
+        });
+        sets.chain(self.claims.values().map(|claim| (claim.group, claim.node_id)))
+    }
+
+    /// What a node's agent says, if it answered.
+    #[must_use]
+    pub fn agent(&self, node_id: i32) -> Option<&AgentStatus> {
+        self.agents.get(&node_id)?.known()
+    }
+}

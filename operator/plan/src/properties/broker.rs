@@ -1,0 +1,32 @@
+//! What brokers are configured with unless the user says otherwise.
+
+use std::collections::BTreeMap;
+
+use crate::desired::Desired;
+
+/// Three replicas bear the loss of one broker while another restarts.
+const REPLICATION_FACTOR: i32 = 3;
+
+/// Internal topics get as many replicas as there are brokers, three at most. Kafka's own default
+/// of three would leave a cluster of one broker without consumer groups.
+///
+/// The controllers' files hold the same: the active controller's own `min.insync.replicas` becomes
+/// the cluster's, and its `default.replication.factor` is that of topics made by default.
+pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
+    let replicas = desired.brokers.replicas.min(REPLICATION_FACTOR);
+    let min_isr = if replicas >= REPLICATION_FACTOR { 2 } else { 1 };
+    let factor = replicas.to_string();
+    let min_isr = min_isr.to_string();
+    [
+        ("default.replication.factor", &factor),
+        ("offsets.topic.replication.factor", &factor),
+        ("transaction.state.log.replication.factor", &factor),
+        ("share.coordinator.state.topic.replication.factor", &factor),
+        ("min.insync.replicas", &min_isr),
+        ("transaction.state.log.min.isr", &min_isr),
+        ("share.coordinator.state.topic.min.isr", &min_isr),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.clone()))
+    .collect()
+}

@@ -1,0 +1,208 @@
+//! A node's objects: made when absent, put right when somebody else changed them, and replaced
+//! when the spec changed only where that disturbs nobody.
+
+use ottla_crds::agent::AgentState;
+
+use crate::action::{Action, RestartPod, Target};
+use crate::desired::Desired;
+use crate::node::Node;
+use crate::object::{Kind, Object, desired_hash, holds};
+use crate::observed::{Child, Observed, Pod};
+use crate::report::WaitingOn;
+use crate::resources::{claim, config_map, stateful_set};
+
+/// Makes an object, or makes it again what it should be; `Err` where something stands in the way.
+pub(crate) fn object(observed: &Observed, object: Object) -> Result<Option<Action>, WaitingOn> {
+    let Some(child) = observed.child(object.kind, &object.name) else {
+        return Ok(Some(Action::Create(object)));
+    };
+    usable(&object, child)?;
+    let same = desired_hash(&child.live) == Some(object.hash());
+    if same && holds(&object.tree, &child.live) {
+        return Ok(None);
+    }
+    Ok(Some(apply(object, child)))
+}
+
+fn apply(object: Object, child: &Child) -> Action {
+    let target = Target {
+        name: object.name.clone(),
+        uid: child.uid.clone(),
+        resource_version: child.resource_version.clone(),
+    };
+    Action::Apply { object, target }
+}
+
+/// Whether an existing object may be written: it is ours, and it is not on its way out.
+fn usable(object: &Object, child: &Child) -> Result<(), WaitingOn> {
+    let name = format!("{} {}", object.kind.word(), object.name);
+    if !child.ours {
+        return Err(WaitingOn::NameTaken { object: name });
+    }
+    if child.terminating {
+        return Err(WaitingOn::Terminating { object: name });
+    }
+    Ok(())
+}
+
+/// That a name which the cluster needs belongs to a stranger's object, if so.
+pub(crate) fn stranger(observed: &Observed, kind: Kind, name: &str) -> Option<WaitingOn> {
+    let taken = observed.child(kind, name).is_some_and(|child| !child.ours);
+    taken.then(|| WaitingOn::NameTaken { object: format!("{} {name}", kind.word()) })
+}
+
+/// What one node needs done, and what of it has to wait.
+pub(crate) struct NodeSteps {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Vec<WaitingOn>,
+}
+
+/// The node's ConfigMap, claims and StatefulSet.
+pub(crate) fn node(
+    desired: &Desired,
+    observed: &Observed,
+    cluster_id: &str,
+    nodes: &[Node],
+    node: &Node,
+) -> NodeSteps {
+    let configuration = config_map::node(desired, cluster_id, nodes, node);
+    let wanted = stateful_set::node(desired, node, &configuration);
+    let mut steps = NodeSteps { actions: Vec::new(), waiting_on: Vec::new() };
+    let mut objects = claim::of_node(desired, observed, cluster_id, node);
+    objects.push(configuration);
+    for wanted in objects {
+        match object(observed, wanted) {
+            Ok(action) => steps.actions.extend(action),
+            Err(waiting_on) => steps.waiting_on.push(waiting_on),
+        }
+    }
+    // The pod would mount a stranger's Secret as the node's certificate.
+    let taken = stranger(observed, Kind::Secret, &desired.names.node(node)).is_some();
+    if steps.waiting_on.is_empty() && !taken {
+        set(observed, node, wanted, &mut steps);
+    }
+    steps
+}
+
+/// A StatefulSet is written only on its node's turn: any pod made from then on takes the newest
+/// template, and a pod may be made at any moment.
+fn set(observed: &Observed, node: &Node, wanted: Object, steps: &mut NodeSteps) {
+    let Some(child) = observed.child(Kind::StatefulSet, &wanted.name) else {
+        steps.actions.push(Action::Create(wanted));
+        return;
+    };
+    if let Err(waiting_on) = usable(&wanted, child) {
+        steps.waiting_on.push(waiting_on);
+        return;
+    }
+    let pod = observed.pods.get(&node.id);
+    let template = stateful_set::template_hash(&wanted.tree).unwrap_or_default().to_owned();
+    let same_template = stateful_set::template_hash(&child.live) == Some(template.as_str());
+    let idle = pod.is_none_or(|pod| serves_nobody(observed, node, pod));
+    if same_template || idle {
+        let same = desired_hash(&child.live) == Some(wanted.hash());
+        if !(same && holds(&wanted.tree, &child.live)) {
+            steps.actions.push(apply(wanted, child));
+        }
+    }
+    let Some(pod) = pod.filter(|pod| pod.template.as_deref() != Some(template.as_str())) else {
+        return;
+    };
+    match (pod.terminating, idle) {
+        (true, _) => {}
+        (false, true) => steps.actions.push(restart(node, pod, child)),
+        (false, false) => {
+            steps
+                .waiting_on
+                .push(WaitingOn::RestartPending { node: node.id, detail: PENDING.to_owned() });
+        }
+    }
+}
+
+const PENDING: &str = "runs with an older configuration than the spec's; this release of Ottla does not restart nodes that serve";
+
+/// Whether the pod runs no Kafka, so that deleting it disturbs nobody. Silence proves nothing.
+#[must_use]
+pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
+    if pod.ready {
+        return false;
+    }
+    match observed.agent(node.id) {
+        Some(agent) => {
+            agent.jvm.is_none()
+                && matches!(agent.state, AgentState::AwaitingFormat | AgentState::Refused)
+        }
+        None => pod.stuck.is_some() && pod.restarts == 0,
+    }
+}
+
+fn restart(node: &Node, pod: &Pod, set: &Child) -> Action {
+    let name =
+        set.live.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default();
+    Action::RestartPod(RestartPod {
+        node_id: node.id,
+        pod: Target {
+            name: format!("{name}-0"),
+            uid: pod.uid.clone(),
+            resource_version: pod.resource_version.clone(),
+        },
+        reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
+    })
+}
+
+/// How many configurations of a node are kept beside the one in use, to go back to.
+const CONFIGURATIONS_KEPT: usize = 2;
+
+/// Configurations that no node uses and that are older than those kept to go back to.
+pub(crate) fn orphans(
+    desired: &Desired,
+    observed: &Observed,
+    cluster_id: &str,
+    nodes: &[Node],
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for node in nodes {
+        let current = config_map::node(desired, cluster_id, nodes, node).name;
+        let set = observed.child(Kind::StatefulSet, &desired.names.node(node));
+        let used = set.and_then(|set| stateful_set::configuration(&set.live));
+        let mut unused = configurations(observed, node);
+        unused.retain(|(name, child)| {
+            **name != current && Some(name.as_str()) != used && !child.terminating
+        });
+        unused.sort_by_key(|(name, child)| (child.created_at_seconds, (*name).clone()));
+        let surplus = unused.len().saturating_sub(CONFIGURATIONS_KEPT);
+        actions.extend(unused.into_iter().take(surplus).map(|(name, child)| delete(name, child)));
+    }
+    actions
+}
+
+fn configurations<'a>(observed: &'a Observed, node: &Node) -> Vec<(&'a String, &'a Child)> {
+    let id = node.id.to_string();
+    observed
+        .children
+        .iter()
+        .filter(|((kind, _), child)| {
+            *kind == Kind::ConfigMap
+                && child.ours
+                && child
+                    .live
+                    .pointer("/metadata/labels")
+                    .and_then(|labels| labels.get(crate::names::NODE_LABEL))
+                    .is_some_and(|label| label.as_str() == Some(id.as_str()))
+        })
+        .map(|((_, name), child)| (name, child))
+        .collect()
+}
+
+fn delete(name: &str, child: &Child) -> Action {
+    Action::Delete(crate::action::Delete {
+        kind: Kind::ConfigMap,
+        target: Target {
+            name: name.to_owned(),
+            uid: child.uid.clone(),
+            resource_version: child.resource_version.clone(),
+        },
+        reason: "no node uses this configuration, and two newer ones are kept to go back to"
+            .to_owned(),
+    })
+}

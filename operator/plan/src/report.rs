@@ -1,0 +1,278 @@
+//! What a plan says beside its actions: what is, and why everything else is not done.
+
+use std::fmt;
+
+use ottla_crds::agent::QuorumRole;
+
+use crate::desired::Problem;
+use crate::node::Node;
+
+mod node;
+
+pub use node::node;
+
+/// Why something is not done, or not yet. The name of a variant is the stable reason that
+/// conditions and events carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// A person paused the cluster.
+    Paused,
+    /// Another installation of the operator owns the cluster.
+    ForeignOperator {
+        /// That installation.
+        owner: String,
+    },
+    /// The spec has mistakes.
+    InvalidSpec {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// A name that the cluster needs belongs to a stranger's object.
+    NameTaken {
+        /// Kind and name.
+        object: String,
+    },
+    /// The identity object is missing or broken although disks exist.
+    IdentityLost {
+        /// What is known.
+        detail: String,
+    },
+    /// The CA is missing although nodes trust it.
+    AuthorityLost {
+        /// The Secret.
+        secret: String,
+    },
+    /// An object that is needed is being deleted.
+    Terminating {
+        /// Kind and name.
+        object: String,
+    },
+    /// The KafkaCluster itself is being deleted.
+    Deleting,
+    /// The first objects are being made.
+    Creating,
+    /// A pod does not exist yet.
+    PodMissing {
+        /// The node.
+        node: i32,
+    },
+    /// A pod cannot start.
+    PodStuck {
+        /// The node.
+        node: i32,
+        /// Kubernetes' own words.
+        detail: String,
+    },
+    /// A node's agent does not answer.
+    AgentUnknown {
+        /// The node.
+        node: i32,
+        /// Why not.
+        detail: String,
+    },
+    /// A node's disk is not what it must be.
+    DiskRefused {
+        /// The node.
+        node: i32,
+        /// What is wrong with it and what to do.
+        detail: String,
+    },
+    /// A node starts.
+    Starting {
+        /// The node.
+        node: i32,
+        /// How far it is.
+        detail: String,
+    },
+    /// A node is not in sync yet.
+    CatchingUp {
+        /// The node.
+        node: i32,
+        /// What is behind.
+        detail: String,
+    },
+    /// A node shuts down.
+    Stopping {
+        /// The node.
+        node: i32,
+    },
+    /// A node runs an older configuration than the spec's.
+    RestartPending {
+        /// The node.
+        node: i32,
+        /// What differs.
+        detail: String,
+    },
+    /// Kafka could not be asked.
+    KafkaUnknown {
+        /// Why not.
+        detail: String,
+    },
+    /// Partitions lack an in-sync replica.
+    UnderReplicated {
+        /// How many.
+        count: usize,
+        /// One of them.
+        example: String,
+    },
+}
+
+impl WaitingOn {
+    /// The stable reason for programs.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            WaitingOn::Paused => "Paused",
+            WaitingOn::ForeignOperator { .. } => "ForeignOperator",
+            WaitingOn::InvalidSpec { .. } => "InvalidSpec",
+            WaitingOn::NameTaken { .. } => "NameTaken",
+            WaitingOn::IdentityLost { .. } => "IdentityLost",
+            WaitingOn::AuthorityLost { .. } => "AuthorityLost",
+            WaitingOn::Terminating { .. } => "Terminating",
+            WaitingOn::Deleting => "Deleting",
+            WaitingOn::Creating => "Creating",
+            WaitingOn::PodMissing { .. } => "PodMissing",
+            WaitingOn::PodStuck { .. } => "PodStuck",
+            WaitingOn::AgentUnknown { .. } => "AgentUnknown",
+            WaitingOn::DiskRefused { .. } => "DiskRefused",
+            WaitingOn::Starting { .. } => "Starting",
+            WaitingOn::CatchingUp { .. } => "CatchingUp",
+            WaitingOn::Stopping { .. } => "Stopping",
+            WaitingOn::RestartPending { .. } => "RestartPending",
+            WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",
+            WaitingOn::UnderReplicated { .. } => "UnderReplicated",
+        }
+    }
+
+    /// Whether only a person can put it right.
+    #[must_use]
+    pub fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            WaitingOn::ForeignOperator { .. }
+                | WaitingOn::InvalidSpec { .. }
+                | WaitingOn::NameTaken { .. }
+                | WaitingOn::IdentityLost { .. }
+                | WaitingOn::AuthorityLost { .. }
+                | WaitingOn::DiskRefused { .. }
+        )
+    }
+
+    /// Whether the cluster serves well all the same.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        matches!(self, WaitingOn::Paused | WaitingOn::RestartPending { .. })
+    }
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitingOn::Paused => out.write_str("spec.paused is true: nothing is written"),
+            WaitingOn::ForeignOperator { owner } => write!(
+                out,
+                "the operator {owner} owns this cluster; to hand it over, annotate it with ottla.dev/take-over"
+            ),
+            WaitingOn::InvalidSpec { problems } => {
+                let texts: Vec<String> =
+                    problems.iter().map(|p| format!("{}: {}", p.field, p.sentence)).collect();
+                out.write_str(&texts.join("; "))
+            }
+            WaitingOn::NameTaken { object } => write!(
+                out,
+                "{object} exists and is not part of this cluster: rename or remove it, or choose another name for the cluster"
+            ),
+            WaitingOn::IdentityLost { detail } | WaitingOn::KafkaUnknown { detail } => {
+                out.write_str(detail)
+            }
+            WaitingOn::AuthorityLost { secret } => write!(
+                out,
+                "Secret {secret} with the cluster's CA is missing while nodes trust it: restore it from a backup"
+            ),
+            WaitingOn::Terminating { object } => {
+                write!(out, "{object} is being deleted: it is made again once it is gone")
+            }
+            WaitingOn::Deleting => out.write_str(
+                "the KafkaCluster is being deleted: its claims, its identity and its CA stay",
+            ),
+            WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
+            WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
+            WaitingOn::Stopping { node } => write!(out, "node {node} is shutting down"),
+            WaitingOn::UnderReplicated { count, example } => {
+                write!(out, "{count} partitions lack an in-sync replica, {example} among them")
+            }
+            WaitingOn::PodStuck { node, detail }
+            | WaitingOn::AgentUnknown { node, detail }
+            | WaitingOn::DiskRefused { node, detail }
+            | WaitingOn::Starting { node, detail }
+            | WaitingOn::CatchingUp { node, detail }
+            | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
+        }
+    }
+}
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its pod does not run.
+    Pending,
+    /// Its agent waits for the word to format.
+    AwaitingFormat,
+    /// Its agent refuses to start Kafka.
+    Refused,
+    /// Kafka starts.
+    Starting,
+    /// Kafka reads its logs again.
+    Recovering,
+    /// Kafka serves and is not in sync everywhere.
+    CatchingUp,
+    /// Kafka serves and is in sync.
+    Running,
+    /// Kafka shuts down.
+    Stopping,
+    /// Nobody could say.
+    Unknown,
+}
+
+/// One node in a report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeReport {
+    /// The node.
+    pub node: Node,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Whether its pod is Ready.
+    pub ready: bool,
+    /// Its part in the metadata quorum.
+    pub quorum_role: Option<QuorumRole>,
+    /// The release that it runs.
+    pub version: Option<String>,
+    /// What it waits for.
+    pub waiting_on: Option<WaitingOn>,
+}
+
+/// What is, and what is waited for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Every node, in the order of ids.
+    pub nodes: Vec<NodeReport>,
+    /// What the cluster as a whole waits for, the most important first.
+    pub waiting_on: Vec<WaitingOn>,
+    /// Kafka's cluster id, once it has one.
+    pub cluster_id: Option<String>,
+    /// Finalised features, if Kafka answered.
+    pub features: Option<std::collections::BTreeMap<String, i32>>,
+}
+
+impl Report {
+    /// A report that only says why nothing is done.
+    #[must_use]
+    pub fn only(waiting_on: WaitingOn) -> Report {
+        Report { waiting_on: vec![waiting_on], ..Report::default() }
+    }
+
+    /// Everything that is waited for: the cluster's reasons, then those of nodes.
+    pub fn all_waiting(&self) -> impl Iterator<Item = &WaitingOn> {
+        self.waiting_on.iter().chain(self.nodes.iter().filter_map(|node| node.waiting_on.as_ref()))
+    }
+}

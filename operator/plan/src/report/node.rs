@@ -1,0 +1,111 @@
+//! What one node is doing, from its pod and its agent.
+
+use ottla_crds::agent::{AgentState, AgentStatus, InSync};
+
+use super::{NodeReport, Phase, WaitingOn};
+use crate::desired::Desired;
+use crate::format::{self, Objection};
+use crate::node::Node;
+use crate::observed::{Answer, Observed, Pod};
+
+/// The report of one node.
+#[must_use]
+pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node) -> NodeReport {
+    let pod = observed.pods.get(&node.id);
+    let agent = observed.agent(node.id);
+    let (phase, waiting_on) = match (pod, observed.agents.get(&node.id)) {
+        (None, _) => (Phase::Pending, Some(WaitingOn::PodMissing { node: node.id })),
+        (Some(_), Some(Answer::Known(agent))) => {
+            from_agent(node, agent, refusal(desired, observed, nodes, node))
+        }
+        (Some(pod), answer) => silent(node, pod, answer),
+    };
+    NodeReport {
+        node: node.clone(),
+        phase,
+        ready: pod.is_some_and(|pod| pod.ready && !pod.terminating),
+        quorum_role: agent.and_then(|agent| agent.jvm.as_ref()?.quorum_role),
+        version: agent.map(|agent| agent.kafka_version.clone()),
+        waiting_on,
+    }
+}
+
+fn silent(
+    node: &Node,
+    pod: &Pod,
+    answer: Option<&Answer<AgentStatus>>,
+) -> (Phase, Option<WaitingOn>) {
+    let id = node.id;
+    if pod.terminating {
+        return (Phase::Stopping, Some(WaitingOn::Stopping { node: id }));
+    }
+    if let Some(detail) = &pod.stuck {
+        return (Phase::Pending, Some(WaitingOn::PodStuck { node: id, detail: detail.clone() }));
+    }
+    match answer {
+        Some(Answer::Unknown { reason }) => {
+            let detail = format!("its agent could not be asked: {reason}");
+            (Phase::Unknown, Some(WaitingOn::AgentUnknown { node: id, detail }))
+        }
+        None | Some(Answer::Known(_)) if pod.ready => {
+            let detail = "its agent could not be asked".to_owned();
+            (Phase::Unknown, Some(WaitingOn::AgentUnknown { node: id, detail }))
+        }
+        None | Some(Answer::Known(_)) => {
+            let detail = "its pod is being started".to_owned();
+            (Phase::Pending, Some(WaitingOn::Starting { node: id, detail }))
+        }
+    }
+}
+
+/// Why a node that asks for it may not format, if so.
+fn refusal(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Option<WaitingOn> {
+    match format::decide(desired, observed, nodes, node)? {
+        Ok(_) => None,
+        Err(Objection::Refuse(detail)) => Some(WaitingOn::DiskRefused { node: node.id, detail }),
+        Err(Objection::Wait(detail)) => {
+            let detail = format!("waits for the word to format its disks: {detail}");
+            Some(WaitingOn::Starting { node: node.id, detail })
+        }
+    }
+}
+
+fn from_agent(
+    node: &Node,
+    agent: &AgentStatus,
+    refusal: Option<WaitingOn>,
+) -> (Phase, Option<WaitingOn>) {
+    let id = node.id;
+    let said = |otherwise: &str| agent.reason.clone().unwrap_or_else(|| otherwise.to_owned());
+    let starting = |detail: String| Some(WaitingOn::Starting { node: id, detail });
+    match agent.state {
+        AgentState::AwaitingFormat => {
+            let waiting_on = refusal
+                .or_else(|| starting("its empty disks are about to be formatted".to_owned()));
+            let refused = matches!(waiting_on, Some(WaitingOn::DiskRefused { .. }));
+            (if refused { Phase::Refused } else { Phase::AwaitingFormat }, waiting_on)
+        }
+        AgentState::Refused => {
+            let detail = said("its disks are not what they must be");
+            (Phase::Refused, Some(WaitingOn::DiskRefused { node: id, detail }))
+        }
+        AgentState::Formatting => (Phase::AwaitingFormat, starting("formats its disks".to_owned())),
+        AgentState::Starting => (Phase::Starting, starting(said("Kafka starts"))),
+        AgentState::Recovering => (Phase::Recovering, starting(said("Kafka reads its logs again"))),
+        AgentState::CatchingUp => {
+            let detail = match &agent.in_sync {
+                InSync::No { waiting_on } => waiting_on.clone(),
+                InSync::Unknown { reason } => reason.clone(),
+                InSync::Yes => said("catches up"),
+            };
+            (Phase::CatchingUp, Some(WaitingOn::CatchingUp { node: id, detail }))
+        }
+        AgentState::Running => (Phase::Running, None),
+        AgentState::Stopping => (Phase::Stopping, Some(WaitingOn::Stopping { node: id })),
+    }
+}

@@ -1,0 +1,82 @@
+//! ConfigMaps: a node's configuration, and the CA's certificate for clients.
+
+use ottla_crds::agent::NodeDocument;
+use serde_json::{Value, json};
+
+use super::{kept_metadata, owned_metadata};
+use crate::desired::Desired;
+use crate::node::Node;
+use crate::object::{Kind, Object, hash};
+use crate::properties;
+
+/// The JVM is killed when it has not stopped after this long. Without a reachable controller,
+/// controlled shutdown alone takes five minutes (`ReplicaManager` waits for a controller), and
+/// killing it earlier would be an unclean shutdown.
+pub const SHUTDOWN_SECONDS: u64 = 360;
+
+/// The CA's certificate, for clients of TLS listeners.
+#[must_use]
+pub fn authority(desired: &Desired, pem: &str) -> Object {
+    let name = desired.names.authority();
+    let tree = json!({
+        "metadata": kept_metadata(desired, &name),
+        "data": { "ca.crt": pem },
+    });
+    Object::new(Kind::ConfigMap, name, tree)
+}
+
+/// The configuration of one node, immutable and named by its content, so that going back is
+/// naming the previous one.
+#[must_use]
+pub fn node(desired: &Desired, cluster_id: &str, nodes: &[Node], node: &Node) -> Object {
+    let properties = properties::render(desired, nodes, node);
+    let mut document = document(desired, cluster_id, node);
+    let hash = hash(&(&properties, &document));
+    document.config_hash.clone_from(&hash);
+    let name = format!("{}-{hash}", desired.names.node(node));
+    let mut metadata = owned_metadata(desired, &name);
+    metadata["labels"] = json!(desired.names.node_labels(node));
+    let tree = json!({
+        "metadata": metadata,
+        "immutable": true,
+        "data": {
+            "server.properties": properties,
+            "node.json": serde_json::to_string_pretty(&document).unwrap_or_default(),
+        },
+    });
+    Object::new(Kind::ConfigMap, name, tree)
+}
+
+/// The configuration's hash, which is the last part of its ConfigMap's name.
+#[must_use]
+pub fn config_hash(object: &Object) -> &str {
+    object.name.rsplit('-').next().unwrap_or_default()
+}
+
+fn document(desired: &Desired, cluster_id: &str, node: &Node) -> NodeDocument {
+    let group = desired.group(node.group);
+    let volumes: Vec<String> = group.volumes.iter().map(|volume| volume.name.clone()).collect();
+    NodeDocument {
+        cluster: desired.names.cluster.clone(),
+        cluster_id: cluster_id.to_owned(),
+        node_id: node.id,
+        roles: node.roles.clone(),
+        kafka_version: desired.version.clone(),
+        metadata_volume: volumes.first().cloned().unwrap_or_default(),
+        volumes,
+        hostname: desired.names.host(node),
+        heap_bytes: group.heap_bytes,
+        jvm_options: group.jvm_options.clone(),
+        operator_name: desired.names.operator(),
+        shutdown_seconds: SHUTDOWN_SECONDS,
+        config_hash: String::new(),
+    }
+}
+
+/// Whether a ConfigMap of ours is the configuration of a node.
+#[must_use]
+pub fn is_node_configuration(live: &Value) -> bool {
+    live.get("metadata")
+        .and_then(|metadata| metadata.get("labels"))
+        .is_some_and(|labels| labels.get(crate::names::NODE_LABEL).is_some())
+}

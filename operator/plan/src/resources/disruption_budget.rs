@@ -1,0 +1,39 @@
+//! PodDisruptionBudgets: how many nodes of a group Kubernetes may evict.
+
+use serde_json::json;
+
+use super::owned_metadata;
+use crate::desired::Desired;
+use crate::names::{CLUSTER_LABEL, GROUP_LABEL};
+use crate::node::{Group, Node};
+use crate::object::{Kind, Object};
+use crate::observed::Observed;
+
+/// The budget of a group; none for a single node, which could otherwise never be drained.
+///
+/// While any partition lacks a replica, or nobody can say, no node may be evicted.
+#[must_use]
+pub fn group(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    group: Group,
+) -> Option<Object> {
+    let count = nodes.iter().filter(|node| node.group == group).count();
+    if count < 2 {
+        return None;
+    }
+    let healthy = observed.kafka.known().is_some_and(|kafka| kafka.under_replicated == 0);
+    let name = desired.names.disruption_budget(group);
+    let tree = json!({
+        "metadata": owned_metadata(desired, &name),
+        "spec": {
+            "minAvailable": if healthy { count - 1 } else { count },
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {
+                "matchLabels": { CLUSTER_LABEL: desired.names.cluster, GROUP_LABEL: group.word() },
+            },
+        },
+    });
+    Some(Object::new(Kind::PodDisruptionBudget, name, tree))
+}

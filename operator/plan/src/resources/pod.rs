@@ -1,0 +1,132 @@
+//! The pod template of a node.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::desired::{Desired, GroupDesired};
+use crate::names::{BROKER_LABEL, CLUSTER_LABEL, CONTROLLER_LABEL, GROUP_LABEL};
+use crate::node::Node;
+use crate::object::{Object, hash};
+
+mod container;
+mod volume;
+
+/// Annotation of a pod with the hash of the template that it was made from.
+pub const TEMPLATE_ANNOTATION: &str = "ottla.dev/template";
+
+/// The user that Kafka runs as, and the group that owns its disks.
+const USER_ID: i64 = 1001;
+
+/// Longer than the agent waits for the JVM, so that the agent ends it and not the kubelet.
+const GRACE_PERIOD_SECONDS: u64 = super::config_map::SHUTDOWN_SECONDS + 30;
+
+/// The template of a node's pod.
+#[must_use]
+pub fn template(desired: &Desired, node: &Node, configuration: &Object) -> Value {
+    let group = desired.group(node.group);
+    let mut template = json!({
+        "metadata": {
+            "labels": labels(desired, node, group),
+            "annotations": annotations(group),
+        },
+        "spec": spec(desired, node, group, configuration),
+    });
+    template["metadata"]["annotations"][TEMPLATE_ANNOTATION] = hash(&template).into();
+    template
+}
+
+fn labels(desired: &Desired, node: &Node, group: &GroupDesired) -> BTreeMap<String, String> {
+    let mut labels = group.pod.labels.clone();
+    labels.extend(desired.names.node_labels(node));
+    for (label, holds) in
+        [(BROKER_LABEL, node.is_broker()), (CONTROLLER_LABEL, node.is_controller())]
+    {
+        if holds {
+            labels.insert(label.to_owned(), "true".to_owned());
+        }
+    }
+    labels
+}
+
+fn annotations(group: &GroupDesired) -> BTreeMap<String, String> {
+    let mut annotations = group.pod.annotations.clone();
+    annotations
+        .insert("kubectl.kubernetes.io/default-container".to_owned(), container::NAME.to_owned());
+    annotations
+}
+
+fn spec(desired: &Desired, node: &Node, group: &GroupDesired, configuration: &Object) -> Value {
+    let mut spec = json!({
+        "serviceAccountName": desired.names.nodes(),
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": GRACE_PERIOD_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "containers": [container::kafka(desired, group)],
+        "volumes": volume::all(desired, node, group, configuration),
+        "affinity": group.pod.affinity.clone().unwrap_or_else(|| apart(desired, node)),
+        "tolerations": tolerations(group),
+    });
+    let selector = node_selector(desired, node, group);
+    if !selector.is_empty() {
+        spec["nodeSelector"] = json!(selector);
+    }
+    if !group.pod.topology_spread_constraints.is_empty() {
+        spec["topologySpreadConstraints"] = json!(group.pod.topology_spread_constraints);
+    }
+    if let Some(class) = &group.pod.priority_class_name {
+        spec["priorityClassName"] = class.as_str().into();
+    }
+    if !group.pod.image_pull_secrets.is_empty() {
+        let names = group.pod.image_pull_secrets.iter().map(|name| json!({ "name": name }));
+        spec["imagePullSecrets"] = names.collect();
+    }
+    spec
+}
+
+/// A rack is a hard demand beside whatever affinity the user asks for: the disk is there.
+fn node_selector(desired: &Desired, node: &Node, group: &GroupDesired) -> BTreeMap<String, String> {
+    let mut selector = group.pod.node_selector.clone();
+    if let (Some(racks), Some(rack)) = (&desired.racks, &node.rack) {
+        selector.insert(racks.topology_key.clone(), rack.clone());
+    }
+    selector
+}
+
+/// Nodes of a group rather live on different Kubernetes nodes.
+fn apart(desired: &Desired, node: &Node) -> Value {
+    json!({
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{
+                "weight": 100,
+                "podAffinityTerm": {
+                    "topologyKey": "kubernetes.io/hostname",
+                    "labelSelector": {
+                        "matchLabels": {
+                            CLUSTER_LABEL: desired.names.cluster,
+                            GROUP_LABEL: node.group.word(),
+                        },
+                    },
+                },
+            }],
+        },
+    })
+}
+
+/// A node whose Kubernetes node is silent stays where it is: its disk is there, and a second
+/// process with its id would be worse than none.
+fn tolerations(group: &GroupDesired) -> Vec<Value> {
+    let forever = |key: &str| json!({ "key": key, "operator": "Exists", "effect": "NoExecute" });
+    let mut tolerations = group.pod.tolerations.clone();
+    tolerations.push(forever("node.kubernetes.io/not-ready"));
+    tolerations.push(forever("node.kubernetes.io/unreachable"));
+    tolerations
+}

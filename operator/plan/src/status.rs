@@ -1,0 +1,236 @@
+//! From a report to the status that people read. Pure: the time and the previous status arrive as
+//! values, and a status that says nothing new equals the previous one.
+
+use jiff::Timestamp;
+use ottla_crds::agent::QuorumRole;
+use ottla_crds::kafka_cluster::status::{
+    Condition, KafkaClusterStatus, ListenerStatus, NodeStatus, Operation, Summary, VersionStatus,
+};
+
+use crate::desired::Desired;
+use crate::names::{BROKER_LABEL, CLUSTER_LABEL};
+use crate::node::Group;
+use crate::report::{NodeReport, Phase, Report, WaitingOn};
+
+/// The status after a pass. `failure` is what went wrong while the plan was carried out, if
+/// anything did.
+#[must_use]
+pub fn status(
+    previous: &KafkaClusterStatus,
+    desired: Option<&Desired>,
+    report: &Report,
+    failure: Option<&str>,
+    installation: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> KafkaClusterStatus {
+    let foreign = report.waiting_on.iter().any(|w| matches!(w, WaitingOn::ForeignOperator { .. }));
+    if foreign {
+        return previous.clone();
+    }
+    let mut status = previous.clone();
+    status.observed_generation = generation;
+    status.operator = Some(installation.to_owned());
+    status.cluster_id = report.cluster_id.clone().or_else(|| previous.cluster_id.clone());
+    if let Some(desired) = desired {
+        describe(&mut status, desired, report);
+    }
+    let verdict = Verdict::of(report, failure);
+    status.operation = operation(previous, report, &verdict, now);
+    status.conditions = verdict
+        .conditions()
+        .into_iter()
+        .map(|condition| dated(previous, condition, generation, now))
+        .collect();
+    status
+}
+
+fn describe(status: &mut KafkaClusterStatus, desired: &Desired, report: &Report) {
+    let of_group = |group: Group| report.nodes.iter().filter(move |n| n.node.group == group);
+    status.brokers = of_group(Group::Broker).map(node_status).collect();
+    status.controllers = of_group(Group::Controller).map(node_status).collect();
+    status.replicas = i32::try_from(status.brokers.len()).ok();
+    status.selector =
+        Some(format!("{CLUSTER_LABEL}={},{BROKER_LABEL}=true", desired.names.cluster));
+    status.summary = Some(summary(report));
+    status.version = Some(version(status, desired, report));
+    status.listeners = desired
+        .listeners
+        .iter()
+        .map(|listener| ListenerStatus {
+            name: listener.name.clone(),
+            bootstrap_servers: format!(
+                "{}:{}",
+                desired.names.bootstrap_host(&listener.name),
+                listener.port
+            ),
+            certificate: listener.tls.then(|| desired.names.authority()),
+        })
+        .collect();
+}
+
+fn version(status: &KafkaClusterStatus, desired: &Desired, report: &Report) -> VersionStatus {
+    let mut running: Vec<String> =
+        report.nodes.iter().filter_map(|node| node.version.clone()).collect();
+    running.sort();
+    running.dedup();
+    let before = status.version.as_ref().map(|version| version.features.clone());
+    VersionStatus {
+        target: desired.version.clone(),
+        running,
+        features: report.features.clone().or(before).unwrap_or_default(),
+    }
+}
+
+fn summary(report: &Report) -> Summary {
+    let count = |of: &dyn Fn(&&NodeReport) -> bool| {
+        let all: Vec<&NodeReport> = report.nodes.iter().filter(of).collect();
+        format!("{}/{}", all.iter().filter(|node| node.ready).count(), all.len())
+    };
+    Summary {
+        brokers: count(&|node| node.node.is_broker()),
+        controllers: count(&|node| node.node.is_controller()),
+        waiting_on: report.all_waiting().next().map(ToString::to_string),
+    }
+}
+
+fn node_status(report: &NodeReport) -> NodeStatus {
+    NodeStatus {
+        id: report.node.id,
+        phase: phase(report.phase).to_owned(),
+        role: report.quorum_role.map(|role| role_word(role).to_owned()),
+        rack: report.node.rack.clone(),
+        version: report.version.clone(),
+        ready: report.ready,
+        waiting_on: report.waiting_on.as_ref().map(ToString::to_string),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::AwaitingFormat => "AwaitingFormat",
+        Phase::Refused => "Refused",
+        Phase::Starting => "Starting",
+        Phase::Recovering => "Recovering",
+        Phase::CatchingUp => "CatchingUp",
+        Phase::Running => "Running",
+        Phase::Stopping => "Stopping",
+        Phase::Unknown => "Unknown",
+    }
+}
+
+fn role_word(role: QuorumRole) -> &'static str {
+    match role {
+        QuorumRole::Leader => "Leader",
+        QuorumRole::Voter => "Voter",
+        QuorumRole::Observer => "Observer",
+    }
+}
+
+/// What a report amounts to.
+struct Verdict {
+    ready: bool,
+    reconciling: bool,
+    reason: &'static str,
+    message: String,
+    stalled: Option<(&'static str, String)>,
+}
+
+impl Verdict {
+    fn of(report: &Report, failure: Option<&str>) -> Verdict {
+        let serving = !report.nodes.is_empty() && report.nodes.iter().all(|node| node.ready);
+        let serious: Vec<&WaitingOn> =
+            report.all_waiting().filter(|waiting_on| !waiting_on.is_harmless()).collect();
+        let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
+        let first =
+            stalled.or_else(|| serious.first().copied()).or_else(|| report.all_waiting().next());
+        let (reason, message) = match (first, failure) {
+            (Some(waiting_on), _) => (waiting_on.reason(), waiting_on.to_string()),
+            (None, Some(failure)) => ("WriteFailed", failure.to_owned()),
+            (None, None) if serving => ("Ready", "every node is in sync".to_owned()),
+            (None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
+        };
+        let ready = serving && serious.is_empty() && failure.is_none();
+        let paused = report.waiting_on.contains(&WaitingOn::Paused);
+        Verdict {
+            ready,
+            reconciling: !ready && stalled.is_none() && !paused,
+            reason,
+            message,
+            stalled: stalled.map(|waiting_on| (waiting_on.reason(), waiting_on.to_string())),
+        }
+    }
+
+    fn conditions(&self) -> [Condition; 3] {
+        let text = |on: bool| if on { "True" } else { "False" };
+        let (stalled_reason, stalled_message) = self
+            .stalled
+            .clone()
+            .unwrap_or_else(|| ("AsExpected", "nothing needs a person".to_owned()));
+        let (reconciling_reason, reconciling_message) = if self.reconciling {
+            (self.reason, self.message.clone())
+        } else {
+            ("AsExpected", "nothing is being changed".to_owned())
+        };
+        let condition = |type_: &str, on: bool, reason: &str, message: String| Condition {
+            type_: type_.to_owned(),
+            status: text(on).to_owned(),
+            reason: reason.to_owned(),
+            message,
+            ..Condition::default()
+        };
+        [
+            condition("Ready", self.ready, self.reason, self.message.clone()),
+            condition("Reconciling", self.reconciling, reconciling_reason, reconciling_message),
+            condition("Stalled", self.stalled.is_some(), stalled_reason, stalled_message),
+        ]
+    }
+}
+
+fn operation(
+    previous: &KafkaClusterStatus,
+    report: &Report,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Option<Operation> {
+    if verdict.ready || report.nodes.is_empty() {
+        return None;
+    }
+    let before = previous.operation.as_ref();
+    let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let name = match before {
+        Some(operation) => operation.name.clone(),
+        None if was_ready => "Repair".to_owned(),
+        None => "Create".to_owned(),
+    };
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    Some(Operation {
+        name,
+        done: count(report.nodes.iter().filter(|node| node.ready).count()),
+        of: count(report.nodes.len()),
+        since: before.map_or_else(|| seconds(now), |operation| operation.since.clone()),
+        waiting_on: report.all_waiting().next().map(ToString::to_string),
+    })
+}
+
+/// A condition keeps its date until its status changes.
+fn dated(
+    previous: &KafkaClusterStatus,
+    mut condition: Condition,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let before = previous.conditions.iter().find(|before| before.type_ == condition.type_);
+    condition.last_transition_time = match before {
+        Some(before) if before.status == condition.status => before.last_transition_time.clone(),
+        _ => seconds(now),
+    };
+    condition.observed_generation = generation;
+    condition
+}
+
+/// RFC 3339 to the second, as Kubernetes writes it.
+fn seconds(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
