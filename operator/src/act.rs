@@ -1,0 +1,181 @@
+//! Carries out a plan. It decides nothing: every action is as specific as a write can be.
+
+use futures::StreamExt;
+use futures::stream::iter;
+use ottla_plan::Action;
+use ottla_plan::object::Kind;
+
+use crate::context::Context;
+use crate::guard::Permit;
+use crate::reach::{Credentials, ReachError};
+
+mod certificate;
+mod format;
+mod identity;
+mod object;
+
+/// Writes of one stage are independent; more at once would only crowd out others' requests.
+const CONCURRENCY: usize = 8;
+
+/// Why an action failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The API server said no, or nothing.
+    #[error("the Kubernetes API did not take it")]
+    Api(#[source] kube::Error),
+    /// An object of that name exists and is not ours.
+    #[error("{} {name} belongs to somebody else", kind.word())]
+    Taken {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// Keys or certificates could not be made.
+    #[error("the certificate could not be made")]
+    Certificate(#[source] rcgen::Error),
+    /// The CA's Secret cannot be used.
+    #[error("Secret {secret} holds no usable CA")]
+    Authority {
+        /// Its name.
+        secret: String,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness")]
+    Randomness,
+    /// An agent did not obey.
+    #[error("the agent did not obey")]
+    Agent(#[source] ReachError),
+    /// The operator has no certificate for this cluster's agents.
+    #[error("the operator has no certificate for this cluster yet")]
+    NoCredentials,
+    /// The permit expired before it was used.
+    #[error("the permit expired before it was used")]
+    Expired,
+    /// Leadership ended.
+    #[error("this operator leads no longer")]
+    NotLeading(#[source] crate::lease::NotLeading),
+    /// A tree that is no Kubernetes object, which is a defect.
+    #[error("the object is malformed")]
+    Malformed(#[source] serde_json::Error),
+}
+
+/// One action that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The action in words.
+    pub action: String,
+    /// Why.
+    pub error: ActError,
+}
+
+/// What came of the actions of a pass.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What was done.
+    pub applied: Vec<Action>,
+    /// What failed. Later stages were not tried.
+    pub failed: Vec<Failure>,
+}
+
+/// Carries out harmless actions, stage after stage, and stops after a stage with a failure.
+pub async fn act(context: &Context, namespace: &str, actions: Vec<Action>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut stages: std::collections::BTreeMap<u8, Vec<Action>> = Default::default();
+    for action in actions.into_iter().filter(|action| !action.is_destructive()) {
+        stages.entry(action.stage()).or_default().push(action);
+    }
+    for (_, actions) in stages {
+        let results = iter(actions).map(|action| async move {
+            let result = harmless(context, namespace, &action).await;
+            (action, result)
+        });
+        let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
+        results.into_iter().for_each(|(action, result)| note(&mut outcome, action, result));
+        if !outcome.failed.is_empty() {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Carries out what the guard permitted.
+pub async fn act_permitted(
+    context: &Context,
+    namespace: &str,
+    credentials: Option<&Credentials>,
+    permits: Vec<Permit>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let results = iter(permits).map(|permit| async move {
+        let action = permit.redeem()?;
+        let result = destructive(context, namespace, credentials, &action).await;
+        Some((action, result))
+    });
+    let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
+    for result in results {
+        match result {
+            Some((action, result)) => note(&mut outcome, action, result),
+            None => outcome.failed.push(Failure {
+                action: "a permitted action".to_owned(),
+                error: ActError::Expired,
+            }),
+        }
+    }
+    outcome
+}
+
+fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
+    match result {
+        Ok(()) => outcome.applied.push(action),
+        Err(error) => outcome.failed.push(Failure { action: action.describe(), error }),
+    }
+}
+
+async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result<(), ActError> {
+    let effect = async {
+        let client = &context.client;
+        match action {
+            Action::NewIdentity { object, voters } => {
+                identity::create(client, namespace, object, voters).await
+            }
+            Action::IssueAuthority { object, common_name } => {
+                certificate::authority(client, namespace, object, common_name).await
+            }
+            Action::IssueLeaf(leaf) => certificate::leaf(client, namespace, leaf).await,
+            Action::Create(object) => object::create(client, namespace, object).await,
+            Action::Apply { object, target } => {
+                object::apply(client, namespace, object, target).await
+            }
+            Action::RecordDisks { target, disks } => {
+                identity::record(client, namespace, target, disks).await
+            }
+            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
+        }
+    };
+    context.leadership.within_tenure(effect).await.map_err(ActError::NotLeading)?
+}
+
+async fn destructive(
+    context: &Context,
+    namespace: &str,
+    credentials: Option<&Credentials>,
+    action: &Action,
+) -> Result<(), ActError> {
+    let effect = async {
+        match action {
+            Action::Format(format) => {
+                let credentials = credentials.ok_or(ActError::NoCredentials)?;
+                format::permit(context.reach.as_ref(), credentials, format).await
+            }
+            Action::RestartPod(restart) => {
+                object::delete_pod(&context.client, namespace, &restart.pod).await
+            }
+            Action::Delete(delete) => {
+                object::delete(&context.client, namespace, delete.kind, &delete.target).await
+            }
+            _ => Ok(()),
+        }
+    };
+    context.leadership.within_tenure(effect).await.map_err(ActError::NotLeading)?
+}

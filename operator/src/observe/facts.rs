@@ -1,0 +1,157 @@
+//! The planner's facts, out of Kubernetes' objects.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use ottla_crds::agent::REPLICATION_PORT;
+use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
+use ottla_plan::names::{
+    ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL,
+    Names, RACK_ANNOTATION, VOLUME_LABEL,
+};
+use ottla_plan::node::Group;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::{Child, Claim, Identity, Pod};
+use ottla_plan::resources::pod::TEMPLATE_ANNOTATION;
+use serde_json::Value;
+
+type Children = BTreeMap<(Kind, String), Child>;
+
+fn text<'a>(live: &'a Value, pointer: &str) -> Option<&'a str> {
+    live.pointer(pointer)?.as_str()
+}
+
+fn metadata<'a>(live: &'a Value, part: &str, key: &str) -> Option<&'a str> {
+    live.get("metadata")?.get(part)?.get(key)?.as_str()
+}
+
+/// Claims of nodes, by name.
+#[must_use]
+pub fn claims(children: &Children) -> BTreeMap<String, Claim> {
+    children
+        .iter()
+        .filter(|((kind, _), _)| *kind == Kind::PersistentVolumeClaim)
+        .filter_map(|((_, name), child)| Some((name.clone(), claim(child)?)))
+        .collect()
+}
+
+fn claim(child: &Child) -> Option<Claim> {
+    let label = |key: &str| metadata(&child.live, "labels", key);
+    let annotation = |key: &str| metadata(&child.live, "annotations", key).map(ToOwned::to_owned);
+    Some(Claim {
+        uid: child.uid.clone(),
+        group: Group::from_word(label(GROUP_LABEL)?)?,
+        node_id: label(NODE_LABEL)?.parse().ok()?,
+        volume: label(VOLUME_LABEL)?.to_owned(),
+        bound: text(&child.live, "/status/phase") == Some("Bound"),
+        terminating: child.terminating,
+        rack: annotation(RACK_ANNOTATION),
+        cluster_id: annotation(CLUSTER_ID_ANNOTATION),
+        accepted_uid: annotation(ACCEPT_LOST_DISK_ANNOTATION),
+    })
+}
+
+/// The identity object, and what is wrong with it.
+#[must_use]
+pub fn identity(names: &Names, children: &Children) -> (Option<Identity>, Option<String>) {
+    let Some(child) = children.get(&(Kind::ConfigMap, names.identity())) else {
+        return (None, None);
+    };
+    match read_identity(child) {
+        Ok(identity) => (Some(identity), None),
+        Err(problem) => (None, Some(problem)),
+    }
+}
+
+fn read_identity(child: &Child) -> Result<Identity, String> {
+    let entry = |key: &str| {
+        child
+            .live
+            .get("data")
+            .and_then(|data| data.get(key)?.as_str())
+            .ok_or_else(|| format!("has no `{key}`"))
+    };
+    let broken = |key: &str| format!("has a `{key}` that is not understood");
+    let cluster_id = entry(CLUSTER_ID)?;
+    if cluster_id.is_empty() {
+        return Err(broken(CLUSTER_ID));
+    }
+    Ok(Identity {
+        uid: child.uid.clone(),
+        resource_version: child.resource_version.clone(),
+        cluster_id: cluster_id.to_owned(),
+        voters: serde_json::from_str(entry(VOTERS)?).map_err(|_| broken(VOTERS))?,
+        disks: serde_json::from_str(entry(DISKS)?).map_err(|_| broken(DISKS))?,
+    })
+}
+
+/// Pods of nodes, by node id.
+#[must_use]
+pub fn pods(pods: &[DynamicObject]) -> BTreeMap<i32, Pod> {
+    pods.iter().filter_map(|object| Some((node_id(object)?, pod(object)))).collect()
+}
+
+fn node_id(pod: &DynamicObject) -> Option<i32> {
+    pod.labels().get(NODE_LABEL)?.parse().ok()
+}
+
+fn pod(object: &DynamicObject) -> Pod {
+    let status = object.data.get("status").unwrap_or(&Value::Null);
+    let condition = |type_: &str| {
+        let conditions = status.get("conditions").and_then(Value::as_array);
+        conditions.into_iter().flatten().find(|condition| text(condition, "/type") == Some(type_))
+    };
+    let ready = condition("Ready").and_then(|ready| text(ready, "/status")) == Some("True");
+    let restarts = status.pointer("/containerStatuses/0/restartCount").and_then(Value::as_i64);
+    Pod {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        address: text(status, "/podIP").map(ToOwned::to_owned),
+        ready,
+        terminating: object.metadata.deletion_timestamp.is_some(),
+        template: object.annotations().get(TEMPLATE_ANNOTATION).cloned(),
+        stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(status)),
+        restarts: restarts.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
+    }
+}
+
+fn unschedulable(scheduled: Option<&Value>) -> Option<String> {
+    let condition = scheduled?;
+    let refused = text(condition, "/status") == Some("False");
+    refused.then(|| {
+        format!("cannot be scheduled: {}", text(condition, "/message").unwrap_or("no reason given"))
+    })
+}
+
+/// Why the container waits, unless that is only the usual way to a start.
+fn waiting(status: &Value) -> Option<String> {
+    let waiting = status.pointer("/containerStatuses/0/state/waiting")?;
+    let reason = text(waiting, "/reason")?;
+    if matches!(reason, "ContainerCreating" | "PodInitializing") {
+        return None;
+    }
+    Some(match text(waiting, "/message") {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_owned(),
+    })
+}
+
+/// DNS names of nodes, by node id. A pod's name and its Service never change.
+#[must_use]
+pub fn hosts(names: &Names, pods: &[DynamicObject]) -> BTreeMap<i32, String> {
+    pods.iter().filter_map(|pod| Some((node_id(pod)?, host(names, pod)))).collect()
+}
+
+fn host(names: &Names, pod: &DynamicObject) -> String {
+    format!("{}.{}.{}.svc", pod.name_any(), names.nodes(), names.namespace)
+}
+
+/// Inter-broker endpoints of brokers that are Ready.
+#[must_use]
+pub fn bootstrap(names: &Names, pods: &[DynamicObject]) -> Vec<String> {
+    pods.iter()
+        .filter(|object| object.labels().contains_key(BROKER_LABEL) && pod(object).ready)
+        .map(|object| format!("{}:{REPLICATION_PORT}", host(names, object)))
+        .collect()
+}

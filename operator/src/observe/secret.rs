@@ -1,0 +1,87 @@
+//! What may be known of Secrets: fingerprints and expiry, never keys. Only the operator's own
+//! credentials leave here whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use ottla_plan::names::Names;
+use ottla_plan::observed::Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::reach::Credentials;
+use crate::tls_secret::{CERTIFICATE, KEY, entry};
+
+/// What Secrets of a cluster tell.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// The CA's certificate.
+    pub authority: Option<Certificate>,
+    /// Other certificates by the name of their Secret.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// The operator's own.
+    pub credentials: Option<Credentials>,
+}
+
+/// Reads the Secrets of a cluster.
+#[must_use]
+pub fn read(names: &Names, secrets: &[DynamicObject]) -> Secrets {
+    let mut read = Secrets::default();
+    let authority = secrets.iter().find(|secret| secret.name_any() == names.authority());
+    let Some(authority_pem) = authority.and_then(|secret| entry(secret, CERTIFICATE)) else {
+        return read;
+    };
+    read.authority = certificate(&authority_pem, &authority_pem);
+    for secret in secrets.iter().filter(|secret| secret.name_any() != names.authority()) {
+        let Some(pem) = entry(secret, CERTIFICATE) else { continue };
+        if let Some(certificate) = certificate(&pem, &authority_pem) {
+            read.certificates.insert(secret.name_any(), certificate);
+        }
+        if secret.name_any() == names.operator() {
+            read.credentials = entry(secret, KEY).map(|key_pem| Credentials {
+                ca_pem: authority_pem.clone(),
+                certificate_pem: pem,
+                key_pem,
+            });
+        }
+    }
+    read
+}
+
+fn certificate(pem: &[u8], authority_pem: &[u8]) -> Option<Certificate> {
+    let (_, leaf) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let (_, leaf) = X509Certificate::from_der(&leaf.contents).ok()?;
+    let (_, authority) = x509_parser::pem::parse_x509_pem(authority_pem).ok()?;
+    let (_, authority) = X509Certificate::from_der(&authority.contents).ok()?;
+    Some(Certificate {
+        pem: if pem == authority_pem {
+            String::from_utf8(pem.to_vec()).ok()?
+        } else {
+            String::new()
+        },
+        serial: leaf.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+        expires_at_seconds: leaf.validity().not_after.timestamp(),
+        common_name: leaf
+            .subject()
+            .iter_common_name()
+            .next()
+            .and_then(|name| name.as_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+        dns_names: dns_names(&leaf),
+        trusted: leaf.issuer() == authority.subject()
+            && leaf.verify_signature(Some(authority.public_key())).is_ok(),
+    })
+}
+
+fn dns_names(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    let names = extension.iter().flat_map(|extension| &extension.value.general_names);
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        })
+        .collect()
+}

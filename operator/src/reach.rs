@@ -1,0 +1,125 @@
+//! How the operator reaches nodes: their agents, and Kafka. Behind a trait, so that tests over a
+//! real API server can stand in for nodes.
+
+use futures::future::BoxFuture;
+use ottla_crds::agent::{AgentStatus, FormatRequest};
+use ottla_plan::observed::{Answer, Kafka};
+
+pub mod agent;
+pub mod kafka;
+
+/// The operator's certificate towards nodes of one cluster. Shows no key when printed.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The cluster's CA, PEM.
+    pub ca_pem: Vec<u8>,
+    /// The operator's certificate, PEM.
+    pub certificate_pem: Vec<u8>,
+    /// Its key, PEM.
+    pub key_pem: Vec<u8>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// Where an agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentAddress {
+    /// Address of its pod.
+    pub ip: String,
+    /// The node's DNS name, which the agent's certificate must carry.
+    pub host: String,
+}
+
+/// Why an agent did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// The certificates cannot be used.
+    #[error("the operator's certificate for this cluster cannot be used")]
+    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No connection, or it broke.
+    #[error("the agent at {address} could not be reached")]
+    Connection {
+        /// Where it should be.
+        address: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No answer in time.
+    #[error("the agent at {address} did not answer within {seconds} s")]
+    Timeout {
+        /// Where it is.
+        address: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// An answer that says no.
+    #[error("the agent refused: {text}")]
+    Refused {
+        /// What it said.
+        text: String,
+    },
+    /// An answer that makes no sense.
+    #[error("the agent's answer is not understood")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// The ways to nodes of a cluster.
+pub trait Reach: Send + Sync {
+    /// What an agent says of its node.
+    fn status<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        agent: &'a AgentAddress,
+    ) -> BoxFuture<'a, Result<AgentStatus, ReachError>>;
+
+    /// Permits an agent to format.
+    fn format<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        agent: &'a AgentAddress,
+        request: &'a FormatRequest,
+    ) -> BoxFuture<'a, Result<(), ReachError>>;
+
+    /// What Kafka says, asked by the inter-broker listeners given as `host:port`.
+    fn kafka<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+    ) -> BoxFuture<'a, Answer<Kafka>>;
+}
+
+/// The real ways, over the network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network;
+
+impl Reach for Network {
+    fn status<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        agent: &'a AgentAddress,
+    ) -> BoxFuture<'a, Result<AgentStatus, ReachError>> {
+        Box::pin(agent::status(credentials, agent))
+    }
+
+    fn format<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        agent: &'a AgentAddress,
+        request: &'a FormatRequest,
+    ) -> BoxFuture<'a, Result<(), ReachError>> {
+        Box::pin(agent::format(credentials, agent, request))
+    }
+
+    fn kafka<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+    ) -> BoxFuture<'a, Answer<Kafka>> {
+        Box::pin(kafka::ask(credentials, bootstrap))
+    }
+}

@@ -1,0 +1,37 @@
+//! Observe, plan, check, act, status: one pass over one object, and when the next is due.
+
+use std::time::Duration;
+
+use crate::act::Outcome;
+
+pub mod cluster;
+pub mod events;
+pub mod status;
+
+/// After a write the world is different: look again at once.
+const AFTER_A_WRITE: Duration = Duration::from_millis(100);
+
+/// While something is under way, it is looked at this often.
+const UNDER_WAY: Duration = Duration::from_millis(500);
+
+/// What only a person can mend is looked at this often, so that mending it shows soon.
+const NEEDS_A_PERSON: Duration = Duration::from_secs(5);
+
+/// After a failed write, so that a broken API server is not hammered.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(2);
+
+/// When the next pass is due, where `rest` is how long a cluster at rest is left alone.
+fn next_pass(report: &ottla_plan::Report, outcome: &Outcome, rest: Duration) -> Duration {
+    let waiting = || report.all_waiting();
+    if !outcome.failed.is_empty() {
+        AFTER_A_FAILURE
+    } else if !outcome.applied.is_empty() {
+        AFTER_A_WRITE
+    } else if waiting().any(|waiting_on| !waiting_on.needs_person() && !waiting_on.is_harmless()) {
+        UNDER_WAY
+    } else if waiting().any(ottla_plan::WaitingOn::needs_person) {
+        NEEDS_A_PERSON.min(rest)
+    } else {
+        rest
+    }
+}

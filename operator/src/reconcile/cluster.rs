@@ -1,0 +1,168 @@
+//! One pass over a KafkaCluster.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::Api;
+use ottla_crds::KafkaCluster;
+use ottla_plan::desired::Problem;
+use ottla_plan::observed::{Child, Observed};
+use ottla_plan::{Action, Desired, Plan, check, cluster};
+
+use super::{events, next_pass, status};
+use crate::act::{ActError, Failure, Outcome, act, act_permitted};
+use crate::context::Context;
+use crate::guard;
+use crate::observe::{Observation, ObserveError, observe};
+use crate::telemetry::error_chain;
+
+/// Why a pass ended early. Waiting is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The KafkaCluster could not be read.
+    #[error("the KafkaCluster could not be read")]
+    Read(#[source] kube::Error),
+    /// The world could not be observed.
+    #[error("the cluster could not be observed")]
+    Observe(#[source] ObserveError),
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Status(#[source] status::StatusError),
+    /// The plan would break a law, which is a defect in it. Nothing of it was done.
+    #[error("the plan would break {0}, so nothing of it was done")]
+    Law(String),
+}
+
+/// One pass.
+///
+/// 1. Read the KafkaCluster afresh; a cache only wakes us. (client)
+/// 2. Parse the spec. (no client)
+/// 3. Observe. (client, reads)
+/// 4. Plan, and check the plan. (no client)
+/// 5. Stamp the cluster as ours before the first write. (client)
+/// 6. Act. (client, writes)
+/// 7. Say how it is. (client, one write, and none when nothing changed)
+///
+/// Returns when the next pass is due; `None` when the cluster is gone.
+///
+/// # Errors
+/// See [`PassError`]; the next pass decides afresh.
+pub async fn pass(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Duration>, PassError> {
+    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), namespace);
+    let Some(cluster) = api.get_opt(name).await.map_err(PassError::Read)? else {
+        return Ok(None);
+    };
+    let desired = Desired::parse(&cluster, &context.settings);
+    let mut observation = observe(context, &cluster).await.map_err(PassError::Observe)?;
+    let mut plan = plan_checked(context, &desired, &observation.observed)?;
+    if !plan.actions.is_empty() && status::needs_stamp(context, &cluster) {
+        status::stamp(context, &cluster).await.map_err(PassError::Status)?;
+        return Ok(Some(Duration::ZERO));
+    }
+    let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
+    if note_strangers(&outcome, &mut observation.observed) {
+        plan.report = plan_checked(context, &desired, &observation.observed)?.report;
+    }
+    log(&cluster, &outcome);
+    let failure = outcome.failed.first().map(sentence);
+    let next = next_pass(&plan.report, &outcome, context.rest);
+    let written =
+        status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref())
+            .await
+            .map_err(PassError::Status)?;
+    events::publish(context, &cluster, &outcome, written.as_ref()).await;
+    Ok(Some(next))
+}
+
+fn plan_checked(
+    context: &Context,
+    desired: &Result<Desired, Vec<Problem>>,
+    observed: &Observed,
+) -> Result<Plan, PassError> {
+    let plan = cluster::plan(desired, observed, &context.settings.installation, Timestamp::now());
+    match check::plan(&plan, observed) {
+        Ok(()) => Ok(plan),
+        Err(violations) => {
+            let texts = violations.iter().map(|v| format!("{}: {}", v.law, v.sentence));
+            Err(PassError::Law(texts.collect::<Vec<_>>().join("; ")))
+        }
+    }
+}
+
+/// Harmless actions first. Destructive ones follow only when those all succeeded, and only as far
+/// as the guard permits them.
+async fn carry_out(
+    context: &Context,
+    cluster: &KafkaCluster,
+    desired: &Result<Desired, Vec<Problem>>,
+    observation: &Observation,
+    plan: &Plan,
+) -> Outcome {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let (destructive, harmless): (Vec<Action>, Vec<Action>) =
+        plan.actions.iter().cloned().partition(Action::is_destructive);
+    let mut outcome = act(context, &namespace, harmless).await;
+    let Ok(desired) = desired else { return outcome };
+    if destructive.is_empty() || !outcome.failed.is_empty() {
+        return outcome;
+    }
+    match guard::permits(context, cluster, desired, destructive).await {
+        Ok(verdict) => {
+            for (action, violation) in verdict.refused {
+                let reason = format!("{}: {}", violation.law, violation.sentence);
+                tracing::warn!(action = action.describe(), reason, "not permitted");
+            }
+            let credentials = observation.credentials.as_ref();
+            let done = act_permitted(context, &namespace, credentials, verdict.permits).await;
+            outcome.applied.extend(done.applied);
+            outcome.failed.extend(done.failed);
+        }
+        Err(refusal) => {
+            tracing::warn!(reason = error_chain(&refusal), "nothing destructive is permitted");
+        }
+    }
+    outcome
+}
+
+/// Objects of strangers that stood in the way become part of what is known, so that the report
+/// names them.
+fn note_strangers(outcome: &Outcome, observed: &mut Observed) -> bool {
+    let mut any = false;
+    for failure in &outcome.failed {
+        if let ActError::Taken { kind, name } = &failure.error {
+            observed.children.insert((*kind, name.clone()), stranger());
+            any = true;
+        }
+    }
+    any
+}
+
+fn stranger() -> Child {
+    Child {
+        uid: String::new(),
+        resource_version: String::new(),
+        ours: false,
+        terminating: false,
+        created_at_seconds: 0,
+        live: serde_json::Value::Null,
+    }
+}
+
+fn sentence(failure: &Failure) -> String {
+    format!("could not {}: {}", failure.action, error_chain(&failure.error))
+}
+
+fn log(cluster: &KafkaCluster, outcome: &Outcome) {
+    let name = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
+    for action in &outcome.applied {
+        tracing::info!(cluster = name, "{}", action.describe());
+    }
+    for failure in &outcome.failed {
+        tracing::warn!(cluster = name, "{}", sentence(failure));
+    }
+}

@@ -1,0 +1,88 @@
+//! Events: what was done that a person should know, and every change of a condition.
+
+use kube::Resource;
+use kube::runtime::events::{Event, EventType};
+use ottla_crds::KafkaCluster;
+use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
+use ottla_plan::Action;
+
+use super::status::Written;
+use crate::act::Outcome;
+use crate::context::Context;
+use crate::telemetry::error_chain;
+
+/// Publishes what happened in a pass. An event that cannot be published is logged and no more:
+/// the status says the same.
+pub async fn publish(
+    context: &Context,
+    cluster: &KafkaCluster,
+    outcome: &Outcome,
+    written: Option<&Written>,
+) {
+    let mut events: Vec<Event> = outcome.applied.iter().filter_map(of_action).collect();
+    if let Some(written) = written {
+        events.extend(of_conditions(&written.previous, &written.current));
+    }
+    let reference = cluster.object_ref(&());
+    for event in events {
+        let published = context.recorder.publish(&event, &reference);
+        match context.leadership.within_tenure(published).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(reason = error_chain(&error), "event not published"),
+            Err(_) => return,
+        }
+    }
+}
+
+fn of_action(action: &Action) -> Option<Event> {
+    let (reason, verb) = match action {
+        Action::NewIdentity { .. } => ("Identified", "Create"),
+        Action::Format(_) => ("Formatted", "Format"),
+        Action::RestartPod(_) => ("Restarted", "Restart"),
+        Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
+        _ => return None,
+    };
+    Some(event(EventType::Normal, reason, verb, action.describe()))
+}
+
+/// A condition speaks when it turns, or when its reason does; a new wording alone is no event.
+fn of_conditions(previous: &KafkaClusterStatus, current: &KafkaClusterStatus) -> Vec<Event> {
+    let told = |condition: &&Condition| {
+        let before = previous.conditions.iter().find(|before| before.type_ == condition.type_);
+        before.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
+    };
+    current
+        .conditions
+        .iter()
+        .filter(told)
+        .filter_map(|condition| match (condition.type_.as_str(), condition.status.as_str()) {
+            ("Ready", "True") => Some((EventType::Normal, condition)),
+            ("Ready", _) if !stalled(current) => Some((EventType::Normal, condition)),
+            ("Stalled", "True") => Some((EventType::Warning, condition)),
+            _ => None,
+        })
+        .map(|(type_, condition)| {
+            event(type_, &condition.reason, "Reconcile", condition.message.clone())
+        })
+        .collect()
+}
+
+fn stalled(status: &KafkaClusterStatus) -> bool {
+    status.conditions.iter().any(|c| c.type_ == "Stalled" && c.status == "True")
+}
+
+/// Kubernetes refuses events with longer notes.
+const NOTE_BYTES_MAX: usize = 1024;
+
+fn event(type_: EventType, reason: &str, action: &str, mut note: String) -> Event {
+    while note.len() > NOTE_BYTES_MAX {
+        note.pop();
+    }
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: action.to_owned(),
+        secondary: None,
+    }
+}

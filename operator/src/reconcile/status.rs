@@ -1,0 +1,103 @@
+//! The status: stamped before the first write, and written only when it says something new.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use ottla_crds::KafkaCluster;
+use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
+use ottla_plan::names::TAKE_OVER_ANNOTATION;
+use ottla_plan::status::status;
+use ottla_plan::{Desired, Plan};
+use serde_json::json;
+
+use crate::context::Context;
+
+/// The field manager of statuses.
+const FIELD_MANAGER: &str = "ottla";
+
+/// Why a status was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The API server said no, or nothing.
+    #[error("the Kubernetes API did not take it")]
+    Api(#[source] kube::Error),
+    /// Leadership ended.
+    #[error("this operator leads no longer")]
+    NotLeading(#[source] crate::lease::NotLeading),
+}
+
+/// A status that was written, and the one before it.
+pub struct Written {
+    /// Before.
+    pub previous: KafkaClusterStatus,
+    /// After.
+    pub current: KafkaClusterStatus,
+}
+
+/// Whether the cluster must be marked as ours before anything is written for it.
+#[must_use]
+pub fn needs_stamp(context: &Context, cluster: &KafkaCluster) -> bool {
+    let owner = cluster.status.as_ref().and_then(|status| status.operator.as_deref());
+    owner != Some(context.settings.installation.as_str())
+}
+
+/// Marks the cluster as ours, if it is still as it was read: of two installations one wins.
+///
+/// # Errors
+/// See [`StatusError`].
+pub async fn stamp(context: &Context, cluster: &KafkaCluster) -> Result<(), StatusError> {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    status.operator = Some(context.settings.installation.clone());
+    let handed_over = cluster.annotations().get(TAKE_OVER_ANNOTATION).is_some();
+    tracing::info!(cluster = cluster.name_any(), handed_over, "stamping the cluster as ours");
+    patch(context, cluster, &status, cluster.resource_version().as_deref()).await
+}
+
+/// Writes the status of a pass, unless it equals the previous one.
+///
+/// # Errors
+/// See [`StatusError`].
+pub async fn write(
+    context: &Context,
+    cluster: &KafkaCluster,
+    desired: Option<&Desired>,
+    plan: &Plan,
+    failure: Option<&str>,
+) -> Result<Option<Written>, StatusError> {
+    let previous = cluster.status.clone().unwrap_or_default();
+    let installation = &context.settings.installation;
+    let generation = cluster.metadata.generation;
+    let now = Timestamp::now();
+    let current = status(&previous, desired, &plan.report, failure, installation, generation, now);
+    if current == previous {
+        return Ok(None);
+    }
+    patch(context, cluster, &current, None).await?;
+    Ok(Some(Written { previous, current }))
+}
+
+async fn patch(
+    context: &Context,
+    cluster: &KafkaCluster,
+    status: &KafkaClusterStatus,
+    resource_version: Option<&str>,
+) -> Result<(), StatusError> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &namespace);
+    let mut tree = json!({
+        "apiVersion": "ottla.dev/v1alpha1",
+        "kind": "KafkaCluster",
+        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
+        "status": status,
+    });
+    if let Some(version) = resource_version {
+        tree["metadata"]["resourceVersion"] = version.into();
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let name = cluster.name_any();
+    let patch = Patch::Apply(tree);
+    let write = api.patch_status(&name, &params, &patch);
+    let result = context.leadership.within_tenure(write).await.map_err(StatusError::NotLeading)?;
+    result.map_err(StatusError::Api)?;
+    Ok(())
+}
