@@ -1,0 +1,160 @@
+//! Everything that must hold, level after level, with one summary at the end.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use crate::command::command;
+use crate::image::{self, Release};
+use crate::{cluster, helm, install, step};
+
+/// What one suite, or several together, amounted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
+    /// A check without a test runner counts as one.
+    fn of_check(name: &str, check: impl FnOnce() -> anyhow::Result<()>) -> Tally {
+        step::say(&format!("== {name}"));
+        match check() {
+            Ok(()) => Tally { passed: 1, failed: 0 },
+            Err(error) => {
+                step::say(&format!("FAILED {name}: {error:#}"));
+                Tally { passed: 0, failed: 1 }
+            }
+        }
+    }
+}
+
+/// Formatting and lints.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    loud("cargo", &["fmt", "--all", "--check"])?;
+    loud("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+}
+
+/// All levels. Later ones run although earlier ones failed: one run tells everything.
+pub(crate) fn test() -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut tally = Tally::of_check("lint", lint);
+    tally.add(cargo_test("pure, and one program at a time", &["--workspace"], &[]));
+    tally.add(real_kafka());
+    tally.add(Tally::of_check("chart", helm::check));
+    let was_up = cluster::connect().is_ok();
+    tally.add(on_kubernetes());
+    if !was_up {
+        tally.add(Tally::of_check("down", cluster::down));
+    }
+    step::say(&format!("\nall levels after {}", step::spell(started.elapsed())));
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{} passed, {} failed", tally.passed, tally.failed)?;
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+fn real_kafka() -> Tally {
+    let jars = match image::server_jars(Release::default()) {
+        Ok(jars) => jars.display().to_string(),
+        Err(error) => return Tally::of_check("jars of Kafka", || Err(error)),
+    };
+    let arguments = ["-p", "ottla-kafka", "--features", "real-kafka", "--test", "real"];
+    cargo_test("the client against a real Kafka", &arguments, &[("OTTLA_KAFKA_LIBS", &jars)])
+}
+
+fn on_kubernetes() -> Tally {
+    let mut tally = Tally::of_check("local Kubernetes", || {
+        install::images()?;
+        cluster::up()?;
+        install::install()
+    });
+    if tally.failed > 0 {
+        return tally;
+    }
+    let kubeconfig = match cluster::connect() {
+        Ok(kubectl) => kubectl.kubeconfig.display().to_string(),
+        Err(error) => return Tally::of_check("kubeconfig", || Err(error)),
+    };
+    let environment = [("KUBECONFIG", kubeconfig.as_str())];
+    let of = ["-p", "ottla-tests", "--features", "kubernetes", "--test"];
+    let end_to_end = [&of[..], &["e2e", "--", "--test-threads=1"]].concat();
+    tally.add(cargo_test("end to end", &end_to_end, &environment));
+    tally
+}
+
+fn loud(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let status = command(program, arguments)
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("could not run {program}"))?;
+    if !status.success() {
+        bail!("`{program} {}` ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`, passes its output on, and counts what it says.
+fn cargo_test(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Tally {
+    step::say(&format!("== {name}"));
+    let mut test = command("cargo", ["test", "--no-fail-fast"]);
+    test.args(arguments).envs(environment.iter().copied());
+    match counted(&mut test) {
+        Ok(tally) => tally,
+        Err(error) => Tally::of_check(name, || Err(error)),
+    }
+}
+
+fn counted(test: &mut Command) -> anyhow::Result<Tally> {
+    let mut child = test
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not run cargo test")?;
+    let mut tally = Tally::default();
+    if let Some(output) = child.stdout.take() {
+        let mut stdout = std::io::stdout().lock();
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            writeln!(stdout, "{line}")?;
+            tally.add(result_line(&line).unwrap_or_default());
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        bail!("cargo test ended with {status} before any test failed");
+    }
+    Ok(tally)
+}
+
+/// The counts in cargo's own line: `test result: ok. 3 passed; 0 failed; …`.
+fn result_line(line: &str) -> Option<Tally> {
+    let counts = line.trim().strip_prefix("test result: ")?;
+    let count = |word: &str| {
+        let before = counts.split(&format!(" {word}")).next()?;
+        before.rsplit([' ', ';']).next()?.parse().ok()
+    };
+    Some(Tally { passed: count("passed")?, failed: count("failed")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_from_cargos_own_line() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(result_line(line), Some(Tally { passed: 12, failed: 3 }));
+        assert_eq!(result_line("test plans ... ok"), None);
+    }
+}
