@@ -1,0 +1,82 @@
+//! A KafkaCluster deleted and created again finds its data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams};
+
+use super::cluster::Cluster;
+use super::kcat::{Kcat, numbered};
+use super::manifest;
+use super::object::of_kind;
+use super::stage::{Stage, play, say};
+use super::wait::{spell, until};
+
+/// Brokers that are voters too stop together; the last of them find no quorum to say goodbye to.
+const STOPPED_WITHIN: Duration = Duration::from_secs(400);
+
+#[tokio::test]
+async fn recreated_with_its_data() -> anyhow::Result<()> {
+    play("recreated", scenario).await
+}
+
+async fn scenario(stage: &Stage) -> anyhow::Result<()> {
+    let manifest = manifest::quickstart()?;
+    let cluster = Cluster::raise(stage, &manifest).await?;
+    let client = Kcat::beside(&cluster).await?;
+    let records = numbered("kept", 2000);
+    client.produce("tls", "kept", &records).await?;
+    let cluster_id = cluster.status().await?.cluster_id;
+    let claims = claims(stage).await?;
+
+    cluster.api().delete(&cluster.name, &DeleteParams::default()).await?;
+    let started = std::time::Instant::now();
+    until("every pod to be gone", STOPPED_WITHIN, async || {
+        let pods: Vec<String> =
+            cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
+        Ok(if pods.is_empty() { Ok(()) } else { Err(pods.join(", ")) })
+    })
+    .await?;
+    say(&format!("recreated: every pod gone after {}", spell(started.elapsed())));
+    gone(&cluster).await?;
+    ensure!(self::claims(stage).await? == claims, "claims changed");
+
+    let cluster = Cluster::apply(stage, &manifest).await?;
+    say(&format!("recreated: Ready again after {}", spell(cluster.ready().await?)));
+    let status = cluster.status().await?;
+    ensure!(status.cluster_id == cluster_id, "{:?} was {cluster_id:?}", status.cluster_id);
+    ensure!(self::claims(stage).await? == claims, "claims changed");
+    client.holds("plain", "kept", &records).await?;
+    client.holds("tls", "kept", &records).await
+}
+
+async fn claims(stage: &Stage) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let claims = stage.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?;
+    Ok(claims.iter().map(|claim| (claim.name_any(), claim.uid())).collect())
+}
+
+/// What lives with the KafkaCluster goes with it; what belongs to the data stays.
+async fn gone(cluster: &Cluster<'_>) -> anyhow::Result<()> {
+    let of_cluster = ListParams::default().labels(&format!("ottla.dev/cluster={}", cluster.name));
+    for (api_version, kind, stays) in [
+        ("apps/v1", "StatefulSet", &[][..]),
+        ("v1", "Service", &[]),
+        ("v1", "ServiceAccount", &[]),
+        ("v1", "Secret", &["orders-ca"]),
+        ("v1", "ConfigMap", &["orders-ca", "orders-identity"]),
+        ("policy/v1", "PodDisruptionBudget", &[]),
+        ("networking.k8s.io/v1", "NetworkPolicy", &[]),
+    ] {
+        let api = of_kind(cluster.stage, api_version, kind);
+        until(&format!("the {kind}s to be gone"), Duration::from_secs(60), async || {
+            let left = api.list(&of_cluster).await?;
+            let left: Vec<String> = left.iter().map(kube::ResourceExt::name_any).collect();
+            Ok(if left == stays { Ok(()) } else { Err(left.join(", ")) })
+        })
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! A stage: a namespace of its own under restricted pod security, and one scenario at a time.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::wait::{spell, until};
+use super::{diagnosis, object};
+
+/// Scenarios take turns, in the order in which they ask: a machine of two cores runs one Kafka
+/// cluster well, and figures would mean nothing otherwise.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// No scenario needs as long; one that hangs must not hold up the others for ever.
+const SCENARIO_WITHIN: Duration = Duration::from_secs(20 * 60);
+
+/// A namespace is gone when its pods and disks are.
+const CLOSED_WITHIN: Duration = Duration::from_secs(180);
+
+/// Where a scenario plays.
+pub(crate) struct Stage {
+    /// Speaks to Kubernetes as its administrator.
+    pub(crate) client: Client,
+    /// The scenario's own namespace.
+    pub(crate) namespace: String,
+}
+
+/// Plays a scenario: a fresh namespace before, everything that helps to understand a failure
+/// after, and the namespace gone at the end.
+pub(crate) async fn play(
+    name: &str,
+    scenario: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let stage = Stage::open(name).await?;
+    let started = Instant::now();
+    let played = match tokio::time::timeout(SCENARIO_WITHIN, Box::pin(scenario(&stage))).await {
+        Ok(played) => played,
+        Err(_) => Err(anyhow::anyhow!("the scenario did not end in {}", spell(SCENARIO_WITHIN))),
+    };
+    match &played {
+        Ok(()) => say(&format!("{name}: played in {}", spell(started.elapsed()))),
+        Err(error) => {
+            say(&format!("{name}: FAILED after {}: {error:#}", spell(started.elapsed())));
+            diagnosis::print(&stage).await;
+        }
+    }
+    if played.is_ok() || std::env::var_os("OTTLA_E2E_KEEP").is_none() {
+        stage.close().await?;
+    }
+    played
+}
+
+/// One line past the test runner, which would hold it back.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "    {line}");
+}
+
+/// Who scenarios are to Kubernetes.
+pub(crate) async fn connect() -> anyhow::Result<Client> {
+    Client::try_default().await.context("there is no Kubernetes: run `cargo dev up` first")
+}
+
+impl Stage {
+    /// A fresh namespace; one that an earlier run left is removed first.
+    pub(crate) async fn open(name: &str) -> anyhow::Result<Self> {
+        let client = connect().await?;
+        let stage = Self { client, namespace: format!("e2e-{name}") };
+        stage.close().await?;
+        let namespace = serde_json::from_value(json!({
+            "metadata": {
+                "name": stage.namespace,
+                "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
+            },
+        }))?;
+        stage.namespaces().create(&PostParams::default(), &namespace).await?;
+        Ok(stage)
+    }
+
+    /// Removes the namespace with everything in it. Pods get no time to say goodbye: nobody wants
+    /// their data any more.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        let namespaces = self.namespaces();
+        if namespaces.get_opt(&self.namespace).await?.is_none() {
+            return Ok(());
+        }
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        let hurried = DeleteParams { grace_period_seconds: Some(1), ..DeleteParams::default() };
+        self.api::<Pod>().delete_collection(&hurried, &ListParams::default()).await?;
+        until(&format!("the end of namespace {}", self.namespace), CLOSED_WITHIN, async || {
+            let left = namespaces.get_opt(&self.namespace).await?;
+            Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+        })
+        .await
+    }
+
+    fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
+    }
+
+    /// The objects of one kind in the namespace.
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Applies a manifest, as `kubectl apply --server-side` would.
+    pub(crate) async fn apply(&self, manifest: &serde_json::Value) -> anyhow::Result<()> {
+        let api = object::api(self, manifest)?;
+        let name = manifest["metadata"]["name"].as_str().context("the manifest has no name")?;
+        let params = PatchParams::apply("e2e").force().validation_strict();
+        api.patch(name, &params, &Patch::Apply(manifest))
+            .await
+            .with_context(|| format!("could not apply {} {name}", manifest["kind"]))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! A small world in memory: an API server, pods, agents, disks and Kafka, as far as a planner can
+//! see them. It carries out every action of a plan, so that a test can plan twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+use jiff::{Timestamp, ToSpan};
+use ottla_crds::KafkaCluster;
+use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
+use ottla_plan::desired::{Problem, Settings};
+use ottla_plan::names::Names;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::Certificate;
+use ottla_plan::{Desired, Plan, check, cluster};
+use serde_json::Value;
+
+mod act;
+mod life;
+mod nodes;
+mod observe;
+mod store;
+
+pub use act::Outcome;
+pub use nodes::Agent;
+pub use store::Store;
+
+use nodes::{Disk, KafkaMood, Pod};
+
+/// The installation of Ottla that plans in this world.
+pub const INSTALLATION: &str = "ottla-system/ottla";
+
+/// The namespace of every cluster that names none.
+const NAMESPACE: &str = "shop";
+
+/// A certificate, and the serial number of the CA that signed it.
+#[derive(Clone, Debug)]
+struct Issued {
+    certificate: Certificate,
+    signer: String,
+}
+
+/// A cluster, and everything about it.
+#[derive(Clone, Debug)]
+pub struct World {
+    cluster: KafkaCluster,
+    now: Timestamp,
+    store: Store,
+    /// By the UID of their Secret.
+    certificates: BTreeMap<String, Issued>,
+    /// By node id.
+    pods: BTreeMap<i32, Pod>,
+    /// By the name of their claim.
+    disks: BTreeMap<String, Disk>,
+    /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
+    seen: BTreeSet<String>,
+    registered: BTreeSet<i32>,
+    kafka: KafkaMood,
+    /// Objects of strangers that stood in the way of a write.
+    strangers: BTreeSet<(Kind, String)>,
+}
+
+/// What the operator itself brings to every cluster.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        installation: INSTALLATION.to_owned(),
+        operator_namespace: "ottla-system".to_owned(),
+        image_template: "ottla/kafka:{version}".to_owned(),
+    }
+}
+
+/// Reads a manifest as the API server would hand it out.
+///
+/// # Errors
+/// Where it is no KafkaCluster.
+pub fn manifest(text: &str) -> Result<KafkaCluster> {
+    let mut cluster: KafkaCluster =
+        serde_yaml::from_str(text).context("this is no KafkaCluster")?;
+    cluster.metadata.namespace.get_or_insert(NAMESPACE.to_owned());
+    cluster.metadata.generation = Some(1);
+    Ok(cluster)
+}
+
+impl World {
+    /// A world with nothing but a KafkaCluster, at the beginning of 2026.
+    #[must_use]
+    pub fn new(mut cluster: KafkaCluster) -> World {
+        let mut store = Store::default();
+        cluster.metadata.uid = Some(format!("uid-{}", store.number()));
+        World {
+            cluster,
+            now: Timestamp::constant(1_767_225_600, 0),
+            store,
+            certificates: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            registered: BTreeSet::new(),
+            kafka: KafkaMood::default(),
+            strangers: BTreeSet::new(),
+        }
+    }
+
+    /// Names of the cluster's objects.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names {
+            cluster: self.cluster.metadata.name.clone().unwrap_or_default(),
+            namespace: self.cluster.metadata.namespace.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The status that the operator wrote last.
+    #[must_use]
+    pub fn status(&self) -> KafkaClusterStatus {
+        self.cluster.status.clone().unwrap_or_default()
+    }
+
+    /// The spec, parsed.
+    ///
+    /// # Errors
+    /// Its mistakes.
+    pub fn desired(&self) -> Result<Desired, Vec<Problem>> {
+        Desired::parse(&self.cluster, &settings())
+    }
+
+    /// Replaces the KafkaCluster's spec by another manifest's.
+    pub fn apply(&mut self, manifest: KafkaCluster) {
+        self.cluster.spec = manifest.spec;
+        self.cluster.metadata.generation = self.cluster.metadata.generation.map(|g| g + 1);
+    }
+
+    /// Changes one field of the KafkaCluster.
+    ///
+    /// # Errors
+    /// Where no KafkaCluster could look like that.
+    pub fn edit(&mut self, path: &[&str], value: Value) -> Result<()> {
+        let mut tree = serde_json::to_value(&self.cluster)?;
+        let place = path.iter().fold(&mut tree, |place, part| match part.parse::<usize>() {
+            Ok(index) if place.is_array() => &mut place[index],
+            _ => &mut place[*part],
+        });
+        *place = value;
+        self.cluster = serde_json::from_value(tree).context("no KafkaCluster looks like that")?;
+        self.cluster.metadata.generation = self.cluster.metadata.generation.map(|g| g + 1);
+        Ok(())
+    }
+
+    /// Writes into the KafkaCluster's status that some installation owns it.
+    pub fn own(&mut self, installation: &str) {
+        self.cluster.status.get_or_insert_default().operator = Some(installation.to_owned());
+    }
+
+    /// Lets days pass.
+    ///
+    /// # Errors
+    /// Where time would end.
+    pub fn days(&mut self, days: i64) -> Result<()> {
+        self.seconds(days * 24 * 3600)
+    }
+
+    fn seconds(&mut self, seconds: i64) -> Result<()> {
+        self.now = self.now.checked_add(seconds.seconds())?;
+        Ok(())
+    }
+
+    /// One plan on what is seen now, checked against the laws, and the same when asked again.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn plan(&self) -> Result<Plan> {
+        let (desired, observed) = (self.desired(), self.observe());
+        let plan = cluster::plan(&desired, &observed, INSTALLATION, self.now);
+        if let Err(violations) = check::plan(&plan, &observed) {
+            bail!("the plan breaks laws: {violations:?}");
+        }
+        if plan != cluster::plan(&desired, &observed, INSTALLATION, self.now) {
+            bail!("the same world gave two plans");
+        }
+        Ok(plan)
+    }
+
+    /// Checks that nothing is left to do and nothing new to say, but for writes that strangers
+    /// refuse.
+    ///
+    /// # Errors
+    /// What is left.
+    pub fn at_rest(&self, refused: &[String]) -> Result<()> {
+        let plan = self.plan()?;
+        let left: Vec<String> = plan.actions.iter().map(ottla_plan::Action::describe).collect();
+        if !left.is_empty() {
+            bail!("left to do: {}", left.join(", "));
+        }
+        let mut later = self.clone();
+        later.days(1)?;
+        if later.write_status(&plan, refused.first().map(String::as_str)) {
+            bail!("the status says something new although nothing happened");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! Carries out a plan in the model world, as the operator does: harmless actions stage by stage,
+//! destructive ones only as far as the guard's predicate permits on a fresh look.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
+use ottla_plan::action::{Format, Leaf};
+use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
+use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
+use ottla_plan::object::{Kind, Object};
+use ottla_plan::observed::{Certificate, disk_key};
+use ottla_plan::status::status;
+use ottla_plan::{Action, Plan, check};
+use serde_json::json;
+
+use super::nodes::Disk;
+use super::store::Refused;
+use super::{Agent, INSTALLATION, Issued, World};
+
+/// What came of one pass.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was done.
+    pub done: Vec<String>,
+    /// What was not done, and why.
+    pub not_done: Vec<String>,
+}
+
+impl World {
+    /// One pass: plan, check, act, status. Where a stranger's object stood in the way, it is planned
+    /// once more with that in mind.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn pass(&mut self) -> Result<Outcome> {
+        self.strangers.clear();
+        self.seconds(1)?;
+        let mut outcome = Outcome::default();
+        let mut plan = self.carry_out(&mut outcome)?;
+        if !self.strangers.is_empty() {
+            plan = self.carry_out(&mut outcome)?;
+        }
+        self.yield_pods();
+        self.write_status(&plan, outcome.not_done.first().map(String::as_str));
+        Ok(outcome)
+    }
+
+    fn carry_out(&mut self, outcome: &mut Outcome) -> Result<Plan> {
+        let plan = self.plan()?;
+        self.remember();
+        if !plan.actions.is_empty() {
+            self.own(INSTALLATION);
+        }
+        if self.harmless(&plan, outcome) {
+            self.destructive(&plan, outcome)?;
+        }
+        Ok(plan)
+    }
+
+    /// Writes the status of a pass, and says whether it says anything new.
+    pub(super) fn write_status(&mut self, plan: &Plan, failure: Option<&str>) -> bool {
+        let previous = self.status();
+        let desired = self.desired();
+        let generation = self.cluster.metadata.generation;
+        let next = status(
+            &previous,
+            desired.as_ref().ok(),
+            &plan.report,
+            failure,
+            INSTALLATION,
+            generation,
+            self.now,
+        );
+        let new = next != previous;
+        self.cluster.status = Some(next);
+        new
+    }
+
+    /// Stops after a stage with a failure, and says whether there was none.
+    fn harmless(&mut self, plan: &Plan, outcome: &mut Outcome) -> bool {
+        let mut stages: BTreeMap<u8, Vec<&Action>> = BTreeMap::new();
+        for action in plan.actions.iter().filter(|action| !action.is_destructive()) {
+            stages.entry(action.stage()).or_default().push(action);
+        }
+        for actions in stages.into_values() {
+            let refused_before = outcome.not_done.len();
+            for action in actions {
+                let text = action.describe();
+                match self.write(action) {
+                    Ok(()) => outcome.done.push(text),
+                    Err(refused) => {
+                        self.note_stranger(action, &refused);
+                        outcome.not_done.push(format!("{text}: {refused}"));
+                    }
+                }
+            }
+            if outcome.not_done.len() > refused_before {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn note_stranger(&mut self, action: &Action, refused: &Refused) {
+        let object = match action {
+            Action::NewIdentity { object, .. }
+            | Action::IssueAuthority { object, .. }
+            | Action::Create(object) => object,
+            Action::IssueLeaf(leaf) => &leaf.object,
+            _ => return,
+        };
+        if *refused == Refused::Taken {
+            self.strangers.insert((object.kind, object.name.clone()));
+        }
+    }
+
+    fn write(&mut self, action: &Action) -> Result<(), Refused> {
+        match action {
+            Action::NewIdentity { object, voters } => self.new_identity(object, voters),
+            Action::IssueAuthority { object, common_name } => {
+                self.create(object)?;
+                self.issue(&object.name, common_name, &[], AUTHORITY_LIFE_SECONDS);
+                Ok(())
+            }
+            Action::IssueLeaf(leaf) => self.issue_leaf(leaf),
+            Action::Create(object) => self.create(object),
+            Action::Apply { object, target } => self.store.apply(object, target),
+            Action::RecordDisks { target, disks } => {
+                self.store.expect(Kind::ConfigMap, target)?;
+                let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
+                let noted = live.and_then(|live| live["data"][DISKS].as_str()).unwrap_or("{}");
+                let mut all: BTreeMap<String, String> =
+                    serde_json::from_str(noted).unwrap_or_default();
+                all.extend(disks.clone());
+                let text = serde_json::to_string(&all).unwrap_or_default();
+                self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
+            }
+            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
+        }
+    }
+
+    fn create(&mut self, object: &Object) -> Result<(), Refused> {
+        self.store.create(object, object.tree.clone(), self.now.as_second())?;
+        if object.kind == Kind::PersistentVolumeClaim {
+            self.disks.entry(object.name.clone()).or_insert(Disk::Empty);
+        }
+        Ok(())
+    }
+
+    fn new_identity(&mut self, object: &Object, voters: &[i32]) -> Result<(), Refused> {
+        let directories: BTreeMap<i32, String> =
+            voters.iter().map(|id| (*id, format!("directory-of-{id}"))).collect();
+        let mut tree = object.tree.clone();
+        tree["data"] = json!({
+            CLUSTER_ID: format!("cluster-id-{}", self.store.number()),
+            VOTERS: serde_json::to_string(&directories).unwrap_or_default(),
+            DISKS: "{}",
+        });
+        self.store.create(object, tree, self.now.as_second())
+    }
+
+    fn issue_leaf(&mut self, leaf: &Leaf) -> Result<(), Refused> {
+        match &leaf.replaces {
+            Some(target) => self.store.expect(Kind::Secret, target)?,
+            None => self.create(&leaf.object)?,
+        }
+        self.issue(&leaf.object.name, &leaf.common_name, &leaf.dns_names, LEAF_LIFE_SECONDS);
+        Ok(())
+    }
+
+    fn issue(&mut self, secret: &str, common_name: &str, dns_names: &[String], life_seconds: i64) {
+        let serial = self.store.number().to_string();
+        let names = self.names();
+        let authority = self.store.get(Kind::Secret, &names.authority());
+        let authority = authority.and_then(|secret| self.certificates.get(&secret.uid));
+        let signer = authority.map_or(serial.clone(), |found| found.certificate.serial.clone());
+        let certificate = Certificate {
+            pem: format!("certificate {serial} of {common_name}"),
+            serial,
+            expires_at_seconds: self.now.as_second() + life_seconds,
+            common_name: common_name.to_owned(),
+            dns_names: dns_names.iter().cloned().collect(),
+            trusted: true,
+        };
+        if let Some(secret) = self.store.get(Kind::Secret, secret) {
+            self.certificates.insert(secret.uid.clone(), Issued { certificate, signer });
+        }
+    }
+
+    /// Each is judged as the guard does: by the laws' own predicate, on a fresh observation.
+    fn destructive(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+        let Ok(desired) = self.desired() else { return Ok(()) };
+        let fresh = self.observe();
+        for action in plan.actions.iter().filter(|action| action.is_destructive()) {
+            let text = action.describe();
+            if let Err(violation) = check::permit(action, &desired, &fresh) {
+                outcome.not_done.push(format!("{text}: {} {}", violation.law, violation.sentence));
+                continue;
+            }
+            match action {
+                Action::Format(format) => self.format(format)?,
+                Action::RestartPod(restart) => self.remove_pod(restart.node_id),
+                Action::Delete(delete) => self.store.remove(delete.kind, &delete.target.name),
+                _ => {}
+            }
+            outcome.done.push(text);
+        }
+        Ok(())
+    }
+
+    /// The agent formats the volumes that it is permitted and that are empty, and starts Kafka.
+    fn format(&mut self, format: &Format) -> Result<()> {
+        let request = &format.request;
+        let claims: Vec<(String, String)> = self
+            .claims_of(format.node_id)
+            .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
+            .collect();
+        for (index, (claim, volume)) in claims.into_iter().enumerate() {
+            if self.disks.get(&claim) != Some(&Disk::Empty) {
+                continue;
+            }
+            if !request.volumes.contains(&volume) {
+                bail!("node {} may not format volume {volume}, which is empty", format.node_id);
+            }
+            self.hold_s5(format.node_id, &claim, &volume)?;
+            let directory_id = match &request.mode {
+                FormatMode::InitialControllers(_) if index == 0 => {
+                    format!("directory-of-{}", format.node_id)
+                }
+                _ => format!("directory-{}", self.store.number()),
+            };
+            let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
+            self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
+        }
+        if let Some(pod) = self.pods.get_mut(&format.node_id) {
+            pod.agent = Agent::Speaks(AgentState::Starting, None);
+        }
+        Ok(())
+    }
+
+    /// Notes which disks a pass sees formatted: a memory that no plan has.
+    fn remember(&mut self) {
+        for (id, answer) in self.observe().agents {
+            let disks = answer.known().map(|agent| agent.disks.clone()).unwrap_or_default();
+            let formatted =
+                disks.iter().filter(|disk| matches!(disk.meta, DiskMeta::Present { .. }));
+            self.seen.extend(formatted.map(|disk| disk_key(id, &disk.volume)));
+        }
+    }
+
+    /// The law itself, known from history.
+    fn hold_s5(&self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
+        let observed = self.observe();
+        let found = observed.claims.get(claim);
+        let declared = found.is_some_and(|found| found.accepted_uid.as_ref() == Some(&found.uid));
+        if self.seen.contains(&disk_key(node_id, volume)) && !declared {
+            bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! What happens in the model world without the operator: pods start, nodes run, people and
+//! accidents change things.
+
+use anyhow::{Context, Result, bail};
+use ottla_crds::agent::AgentState;
+use ottla_plan::names::CLUSTER_LABEL;
+use ottla_plan::object::{Kind, Object};
+use serde_json::{Value, json};
+
+use super::nodes::{Disk, has_jvm};
+use super::{Agent, World};
+
+impl World {
+    /// The kubelets start every pod whose claims are there; agents look at their disks.
+    pub fn start_pods(&mut self) {
+        let ids: Vec<i32> = self.pods.keys().copied().collect();
+        for id in ids {
+            let agent = self.first_word(id);
+            let claims = self.claims_of(id).count();
+            let Some(pod) = self.pods.get_mut(&id) else { continue };
+            if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
+                pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
+                pod.agent = agent;
+            }
+        }
+    }
+
+    /// Every node whose Kafka was started serves and is in sync.
+    pub fn run_nodes(&mut self) {
+        for (id, pod) in &mut self.pods {
+            let Agent::Speaks(state, _) = &pod.agent else { continue };
+            if has_jvm(*state) {
+                pod.agent = Agent::Speaks(AgentState::Running, None);
+                pod.seen.ready = true;
+                if pod.broker {
+                    self.registered.insert(*id);
+                }
+            }
+        }
+    }
+
+    /// An agent does or says something else; its node is Ready only when it runs.
+    ///
+    /// # Errors
+    /// Where the node has no pod.
+    pub fn set_agent(&mut self, id: i32, agent: Agent) -> Result<()> {
+        let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
+        match &agent {
+            Agent::Speaks(state, _) => pod.seen.ready = *state == AgentState::Running,
+            Agent::Absent => pod.seen.ready = false,
+            Agent::Silent(_) => {}
+        }
+        pod.agent = agent;
+        Ok(())
+    }
+
+    /// A pod cannot start, in Kubernetes' words.
+    ///
+    /// # Errors
+    /// Where the node has no pod.
+    pub fn stick_pod(&mut self, id: i32, reason: &str) -> Result<()> {
+        let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
+        pod.seen.stuck = Some(reason.to_owned());
+        Ok(())
+    }
+
+    /// Kafka does not answer any more, or again.
+    pub fn silence_kafka(&mut self, reason: Option<&str>) {
+        self.kafka.silent = reason.map(ToOwned::to_owned);
+    }
+
+    /// Partitions lack a replica, or none does.
+    pub fn set_under_replicated(&mut self, example: Option<(usize, &str)>) {
+        self.kafka.under_replicated = example.map(|(count, name)| (count, name.to_owned()));
+    }
+
+    /// A broker is the only in-sync replica of a partition.
+    pub fn set_sole_in_sync(&mut self, id: i32, partition: &str) {
+        self.kafka.sole_in_sync.insert(id, partition.to_owned());
+    }
+
+    /// No broker is the only in-sync replica of anything.
+    pub fn clear_sole_in_sync(&mut self) {
+        self.kafka.sole_in_sync.clear();
+    }
+
+    /// Somebody deletes a pod; its StatefulSet makes a new one.
+    ///
+    /// # Errors
+    /// Where there is no such pod.
+    pub fn delete_pod(&mut self, name: &str) -> Result<()> {
+        let id = self.pods.iter().find(|(_, pod)| pod.name == name).map(|(id, _)| *id);
+        self.remove_pod(id.with_context(|| format!("there is no pod {name}"))?);
+        self.yield_pods();
+        Ok(())
+    }
+
+    /// Somebody deletes an object. A claim in use stays until its pod is gone.
+    ///
+    /// # Errors
+    /// Where there is no such object.
+    pub fn delete(&mut self, kind: Kind, name: &str) -> Result<()> {
+        if self.store.get(kind, name).is_none() {
+            bail!("there is no {} {name}", kind.word());
+        }
+        let used = self.pods.keys().any(|id| self.claims_of(*id).any(|claim| claim.0 == name));
+        if kind == Kind::PersistentVolumeClaim && used {
+            self.store.terminate(kind, name);
+        } else {
+            self.store.remove(kind, name);
+            if kind == Kind::PersistentVolumeClaim {
+                self.disks.remove(name);
+            }
+        }
+        self.yield_pods();
+        Ok(())
+    }
+
+    /// Somebody deletes the KafkaCluster and creates it again: what it owns is gone, and what has
+    /// no owner is left.
+    pub fn recreate(&mut self) {
+        let owned: Vec<(Kind, String)> = self
+            .store
+            .iter()
+            .filter(|(_, child)| !child.live["metadata"]["ownerReferences"].is_null())
+            .map(|(key, _)| key.clone())
+            .collect();
+        owned.iter().for_each(|(kind, name)| self.store.remove(*kind, name));
+        self.yield_pods();
+        self.cluster.metadata.uid = Some(format!("uid-{}", self.store.number()));
+        self.cluster.metadata.generation = Some(1);
+        self.cluster.status = None;
+    }
+
+    /// Somebody changes a field of an object.
+    ///
+    /// # Errors
+    /// Where the API server would refuse it.
+    pub fn change(&mut self, kind: Kind, name: &str, path: &[&str], value: Value) -> Result<()> {
+        self.store
+            .write(kind, name, path, value)
+            .map_err(|refused| anyhow::anyhow!("{} {name}: {refused}", kind.word()))
+    }
+
+    /// Somebody else makes an object of a name that the cluster wants.
+    ///
+    /// # Errors
+    /// Where the name is taken.
+    pub fn add_stranger(&mut self, kind: Kind, name: &str) -> Result<()> {
+        let tree = json!({ "metadata": { "name": name, "labels": { "app": "theirs" } } });
+        let object = Object::new(kind, name.to_owned(), tree.clone());
+        let added = self.store.create(&object, tree, self.now.as_second());
+        added.map_err(|refused| anyhow::anyhow!("{} {name}: {refused}", kind.word()))
+    }
+
+    /// A disk is found empty; Kafka had nowhere to live, so that its pod was started again.
+    ///
+    /// # Errors
+    /// Where there is no such claim.
+    pub fn empty_disk(&mut self, claim: &str) -> Result<()> {
+        let disk = self.disks.get_mut(claim).with_context(|| format!("no claim {claim}"))?;
+        *disk = Disk::Empty;
+        self.restart_node_of(claim);
+        Ok(())
+    }
+
+    /// The disks of two claims are swapped, and their pods started again.
+    ///
+    /// # Errors
+    /// Where there is no such claim.
+    pub fn swap_disks(&mut self, one: &str, other: &str) -> Result<()> {
+        let (Some(a), Some(b)) = (self.disks.get(one).cloned(), self.disks.get(other).cloned())
+        else {
+            bail!("no claim {one} or no claim {other}");
+        };
+        self.disks.insert(one.to_owned(), b);
+        self.disks.insert(other.to_owned(), a);
+        self.restart_node_of(one);
+        self.restart_node_of(other);
+        Ok(())
+    }
+
+    fn restart_node_of(&mut self, claim: &str) {
+        let ids: Vec<i32> = self.pods.keys().copied().collect();
+        for id in ids {
+            if self.claims_of(id).any(|found| found.0 == claim) {
+                self.remove_pod(id);
+            }
+        }
+        self.yield_pods();
+    }
+
+    /// Pods by name, each with its UID, which shows whether it is still the same.
+    pub fn pods(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.pods.values().map(|pod| (pod.name.as_str(), pod.seen.uid.as_str(), pod.seen.ready))
+    }
+
+    /// Node ids that have pods.
+    #[must_use]
+    pub fn pod_ids(&self) -> Vec<i32> {
+        self.pods.keys().copied().collect()
+    }
+
+    /// Claims that have disks.
+    #[must_use]
+    pub fn disk_names(&self) -> Vec<String> {
+        self.disks.keys().cloned().collect()
+    }
+
+    /// Somebody takes the cluster's label off an object.
+    ///
+    /// # Errors
+    /// Where there is no such object.
+    pub fn strip_label(&mut self, kind: Kind, name: &str) -> Result<()> {
+        self.change(kind, name, &["metadata", "labels", CLUSTER_LABEL], Value::Null)
+    }
+}

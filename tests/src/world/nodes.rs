@@ -1,0 +1,238 @@
+//! Pods, agents, disks and Kafka in the model world.
+
+use std::collections::BTreeMap;
+
+use ottla_crds::agent::{
+    AgentState, AgentStatus, DiskMeta, DiskStatus, InSync, JvmStatus, QuorumRole,
+};
+use ottla_plan::names::{BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL};
+use ottla_plan::object::Kind;
+use ottla_plan::observed::{self, Answer, Kafka};
+use ottla_plan::resources::pod::TEMPLATE_ANNOTATION;
+use ottla_plan::resources::stateful_set;
+use serde_json::Value;
+
+use super::World;
+
+/// What is on a disk; nothing, or what `meta.properties` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Disk {
+    Empty,
+    Formatted { cluster_id: String, node_id: i32, directory_id: String },
+}
+
+/// What a pod's agent does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// The pod has not been started: nobody could ask.
+    Absent,
+    /// It is asked, and does not answer.
+    Silent(String),
+    /// It answers.
+    Speaks(AgentState, Option<String>),
+}
+
+/// A pod, as Kubernetes and its agent see it.
+#[derive(Clone, Debug)]
+pub(super) struct Pod {
+    pub(super) name: String,
+    pub(super) seen: observed::Pod,
+    pub(super) agent: Agent,
+    pub(super) configuration: String,
+    pub(super) broker: bool,
+    pub(super) controller: bool,
+    pub(super) version: String,
+}
+
+/// What is special about Kafka's answers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KafkaMood {
+    pub(super) silent: Option<String>,
+    pub(super) under_replicated: Option<(usize, String)>,
+    pub(super) sole_in_sync: BTreeMap<i32, String>,
+}
+
+impl World {
+    /// Every StatefulSet has its pod, and no pod is without its StatefulSet.
+    pub(super) fn yield_pods(&mut self) {
+        let sets: BTreeMap<i32, (String, Value)> = self
+            .store
+            .iter()
+            .filter(|((kind, _), child)| *kind == Kind::StatefulSet && !child.terminating)
+            .filter_map(|((_, name), child)| {
+                Some((node_id(&child.live)?, (name.clone(), child.live.clone())))
+            })
+            .collect();
+        let lost: Vec<i32> =
+            self.pods.keys().filter(|id| !sets.contains_key(id)).copied().collect();
+        lost.into_iter().for_each(|id| self.remove_pod(id));
+        for (id, (name, live)) in sets {
+            if !self.pods.contains_key(&id) {
+                let pod = self.pod(&name, &live);
+                self.pods.insert(id, pod);
+            }
+        }
+    }
+
+    fn pod(&mut self, set: &str, live: &Value) -> Pod {
+        let metadata = &live["spec"]["template"]["metadata"];
+        let template = metadata["annotations"][TEMPLATE_ANNOTATION].as_str();
+        Pod {
+            name: format!("{set}-0"),
+            seen: observed::Pod {
+                uid: format!("uid-{}", self.store.number()),
+                resource_version: self.store.number().to_string(),
+                address: None,
+                ready: false,
+                terminating: false,
+                template: template.map(ToOwned::to_owned),
+                stuck: None,
+                restarts: 0,
+            },
+            agent: Agent::Absent,
+            configuration: stateful_set::configuration(live).unwrap_or_default().to_owned(),
+            broker: !metadata["labels"][BROKER_LABEL].is_null(),
+            controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
+            version: self.cluster.spec.version.clone(),
+        }
+    }
+
+    /// A pod ends, and claims that waited for that go with it.
+    pub(super) fn remove_pod(&mut self, id: i32) {
+        self.pods.remove(&id);
+        let terminating: Vec<String> = self
+            .claims_of(id)
+            .filter(|(_, _, terminating)| *terminating)
+            .map(|(name, _, _)| name.to_owned())
+            .collect();
+        for name in terminating {
+            self.store.remove(Kind::PersistentVolumeClaim, &name);
+            self.disks.remove(&name);
+        }
+    }
+
+    /// A node's claims: name, volume, and whether it is being deleted.
+    pub(super) fn claims_of(&self, id: i32) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.store.iter().filter_map(move |((kind, name), child)| {
+            let volume = child.live.pointer("/metadata/labels/ottla.dev~1volume")?.as_str()?;
+            let mine = *kind == Kind::PersistentVolumeClaim && node_id(&child.live) == Some(id);
+            mine.then_some((name.as_str(), volume, child.terminating))
+        })
+    }
+
+    /// What an agent says that has just been started.
+    pub(super) fn first_word(&self, id: i32) -> Agent {
+        let cluster_id = self.cluster_id();
+        for (name, volume, _) in self.claims_of(id) {
+            match self.disks.get(name) {
+                Some(Disk::Formatted { cluster_id: found, node_id, .. })
+                    if *node_id != id || Some(found) != cluster_id.as_ref() =>
+                {
+                    let reason =
+                        format!("volume {volume} belongs to node {node_id} of the cluster {found}");
+                    return Agent::Speaks(AgentState::Refused, Some(reason));
+                }
+                Some(Disk::Formatted { .. }) => {}
+                _ => return Agent::Speaks(AgentState::AwaitingFormat, None),
+            }
+        }
+        Agent::Speaks(AgentState::Starting, None)
+    }
+
+    /// The cluster id that node documents carry.
+    pub(super) fn cluster_id(&self) -> Option<String> {
+        let identity = self.store.get(Kind::ConfigMap, &self.names().identity())?;
+        identity.live.pointer("/data/clusterId")?.as_str().map(ToOwned::to_owned)
+    }
+
+    pub(super) fn agent_status(
+        &self,
+        id: i32,
+        pod: &Pod,
+        state: AgentState,
+        reason: &Option<String>,
+    ) -> AgentStatus {
+        let said = || reason.clone().unwrap_or_default();
+        AgentStatus {
+            agent_version: "0.1.0".to_owned(),
+            node_id: id,
+            kafka_version: pod.version.clone(),
+            config_hash: pod.configuration.rsplit('-').next().unwrap_or_default().to_owned(),
+            state,
+            reason: reason.clone(),
+            disks: self.claims_of(id).map(|(name, volume, _)| self.disk(name, volume)).collect(),
+            jvm: has_jvm(state).then(|| self.jvm(id, pod)),
+            in_sync: match state {
+                AgentState::Running => InSync::Yes,
+                AgentState::CatchingUp => InSync::No { waiting_on: said() },
+                _ => InSync::Unknown { reason: said() },
+            },
+        }
+    }
+
+    fn jvm(&self, id: i32, pod: &Pod) -> JvmStatus {
+        let first = self.pods.iter().find(|(_, pod)| pod.controller).map(|(id, _)| *id);
+        let role = if first == Some(id) { QuorumRole::Leader } else { QuorumRole::Voter };
+        JvmStatus {
+            started_at_seconds: self.now.as_second(),
+            certificate_serial: String::new(),
+            logs_to_recover: 0,
+            offline_volumes: Vec::new(),
+            quorum_role: pod.controller.then_some(role),
+        }
+    }
+
+    fn disk(&self, claim: &str, volume: &str) -> DiskStatus {
+        let meta = match self.disks.get(claim) {
+            Some(Disk::Formatted { cluster_id, node_id, directory_id }) => DiskMeta::Present {
+                cluster_id: cluster_id.clone(),
+                node_id: *node_id,
+                directory_id: Some(directory_id.clone()),
+            },
+            _ => DiskMeta::Absent,
+        };
+        DiskStatus {
+            volume: volume.to_owned(),
+            mounted: true,
+            meta,
+            formatted_by: None,
+            total_bytes: 1 << 30,
+            available_bytes: 1 << 29,
+        }
+    }
+
+    /// What Kafka says, if any broker is there to say it.
+    pub(super) fn kafka_answer(&self) -> Answer<Kafka> {
+        let unknown = |reason: &str| Answer::Unknown { reason: reason.to_owned() };
+        if let Some(reason) = &self.kafka.silent {
+            return unknown(reason);
+        }
+        if !self.pods.values().any(|pod| pod.broker && pod.seen.ready) {
+            return unknown("no broker is Ready");
+        }
+        let voters = self.pods.iter().filter(|(_, pod)| pod.controller).map(|(id, _)| *id);
+        let (count, example) = self.kafka.under_replicated.clone().unzip();
+        Answer::Known(Kafka {
+            cluster_id: self.cluster_id().unwrap_or_default(),
+            brokers: self.registered.iter().map(|id| (*id, !self.is_ready(*id))).collect(),
+            leader: voters.clone().next(),
+            voters: voters.collect(),
+            under_replicated: count.unwrap_or_default(),
+            under_replicated_example: example,
+            sole_in_sync: self.kafka.sole_in_sync.clone(),
+            features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
+        })
+    }
+
+    fn is_ready(&self, id: i32) -> bool {
+        self.pods.get(&id).is_some_and(|pod| pod.seen.ready)
+    }
+}
+
+pub(super) fn has_jvm(state: AgentState) -> bool {
+    !matches!(state, AgentState::AwaitingFormat | AgentState::Refused | AgentState::Formatting)
+}
+
+fn node_id(live: &Value) -> Option<i32> {
+    live.get("metadata")?.get("labels")?.get(NODE_LABEL)?.as_str()?.parse().ok()
+}
