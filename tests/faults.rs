@@ -22,7 +22,7 @@ mod faults {
     pub(crate) mod stage;
 }
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use faults::audit::Audit;
 use faults::ground::{Ground, stand_in, watch};
 use faults::scenario::{Scenario, scenarios};
@@ -32,13 +32,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, PostParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, timeout};
+
+/// Five times what the longest scenario takes on two processors.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> anyhow::Result<ExitCode> {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let chosen: Vec<Scenario> =
-        scenarios().into_iter().filter(|scenario| is_wanted(scenario.name, &wanted)).collect();
+    let started = Instant::now();
+    let (chosen, left_out): (Vec<Scenario>, Vec<Scenario>) =
+        scenarios().into_iter().partition(|scenario| is_wanted(scenario.name, &wanted));
+    ensure!(!chosen.is_empty(), "no scenario has {} in its name", wanted.join(" or "));
     let runtime = tokio::runtime::Runtime::new()?;
     let mut server = Server::start()?;
     let failed = runtime.block_on(async {
@@ -50,7 +55,11 @@ fn main() -> anyhow::Result<ExitCode> {
     drop(server);
     let passed = chosen.len() - failed;
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    say(&format!("\ntest result: {verdict}. {passed} passed; {failed} failed"))?;
+    say(&format!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s",
+        left_out.len(),
+        started.elapsed().as_secs_f64()
+    ))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -96,10 +105,11 @@ async fn run(bench: &Bench, chosen: &[Scenario]) -> anyhow::Result<usize> {
     for scenario in chosen {
         let started = Instant::now();
         // A task of its own, so that a panic fails this scenario alone.
-        let outcome = tokio::spawn((scenario.play)(bench.clone())).await;
+        let play = tokio::spawn(timeout(PATIENCE, (scenario.play)(bench.clone())));
+        let outcome = play.await.map_err(anyhow::Error::from);
         let seconds = started.elapsed().as_secs_f64();
         let name = scenario.name;
-        match outcome.map_err(anyhow::Error::from).and_then(|outcome| outcome) {
+        match outcome.and_then(|played| played.context("it did not end")?) {
             Ok(counts) => say(&format!("test {name} ... ok: {counts} ({seconds:.1} s)"))?,
             Err(error) => {
                 failed += 1;

@@ -10,6 +10,9 @@ use crate::command::command;
 use crate::image::{self, Release};
 use crate::{cluster, helm, install, step};
 
+/// Every test there is, those that need more than a compiler included.
+const FEATURES: &str = "ottla-tests/kubernetes,ottla-kafka/real-kafka";
+
 /// What one suite, or several together, amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -39,7 +42,8 @@ impl Tally {
 /// Formatting and lints.
 pub(crate) fn lint() -> anyhow::Result<()> {
     loud("cargo", &["fmt", "--all", "--check"])?;
-    loud("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
+    loud("cargo", &[&clippy[..], &["--", "-D", "warnings"]].concat())
 }
 
 /// All levels. Later ones run although earlier ones failed: one run tells everything.
@@ -87,6 +91,8 @@ fn on_kubernetes() -> Tally {
     };
     let environment = [("KUBECONFIG", kubeconfig.as_str())];
     let of = ["-p", "ottla-tests", "--features", "kubernetes", "--test"];
+    let faults = [&of[..], &["faults"]].concat();
+    tally.add(cargo_test("faults over a real API server", &faults, &environment));
     let end_to_end = [&of[..], &["e2e", "--", "--test-threads=1"]].concat();
     tally.add(cargo_test("end to end", &end_to_end, &environment));
     tally

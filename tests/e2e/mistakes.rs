@@ -57,7 +57,11 @@ fn listeners() -> Vec<Mistake> {
     const PORT: &str = "/spec/listeners/0/port";
     const NAME: &str = "/spec/listeners/0/name";
     vec![
-        (PORT, json!(9093), "two listeners have the same port: give each listener a port of its own"),
+        (
+            PORT,
+            json!(9093),
+            "two listeners have the same port: give each listener a port of its own",
+        ),
         (PORT, json!(9091), "should be greater than or equal to 9092"),
         (PORT, json!(9404), "port 9404 serves metrics: choose another port from 9092 up"),
         (PORT, json!(70000), "should be less than or equal to 65535"),
@@ -123,11 +127,7 @@ fn controllers() -> Vec<Mistake> {
             json!({ "topologyKey": "a zone", "zones": ["a"] }),
             "racks.topologyKey in body should match",
         ),
-        (
-            "/spec/racks",
-            json!({ "topologyKey": "zone", "zones": ["a", "a"] }),
-            "Duplicate value",
-        ),
+        ("/spec/racks", json!({ "topologyKey": "zone", "zones": ["a", "a"] }), "Duplicate value"),
     ]
 }
 
@@ -140,7 +140,11 @@ fn pods() -> Vec<Mistake> {
         (JVM, json!({ "heap": "16Mi" }), "jvm.heap must be at least 128Mi"),
         (JVM, json!({ "options": ["-Xmx4g"] }), "set the heap by jvm.heap, not by -Xmx or -Xms"),
         (JVM, json!({ "options": ["-Da=b -Dc=d"] }), "options[0] in body should match"),
-        (RESOURCES, json!({ "requests": { "cpu": "fast" } }), "resources.requests holds quantities"),
+        (
+            RESOURCES,
+            json!({ "requests": { "cpu": "fast" } }),
+            "resources.requests holds quantities",
+        ),
         (RESOURCES, json!({ "limits": { "gpu": "1" } }), "resources.limits holds quantities"),
         (
             RESOURCES,

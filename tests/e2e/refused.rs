@@ -127,7 +127,13 @@ async fn reported(stage: &Stage) -> anyhow::Result<()> {
     let class = "/spec/brokers/storage/volumes/0/storageClassName";
     let unreachable = [
         ("no-class", class, json!("no-such-class"), "PodStuck", "no-such-class"),
-        ("no-image", "/spec/image", json!("ottla.dev/kafka:none"), "PodStuck", "ottla.dev/kafka:none"),
+        (
+            "no-image",
+            "/spec/image",
+            json!("ottla.dev/kafka:none"),
+            "PodStuck",
+            "ottla.dev/kafka:none",
+        ),
         (
             "no-room",
             "/spec/brokers/resources/requests/memory",
@@ -173,7 +179,10 @@ async fn stranger_in_the_way(stage: &Stage) -> anyhow::Result<()> {
         .await?;
     let cluster = Cluster::apply(stage, &manifest::quickstart()?).await?;
     let message = cluster.stalled("NameTaken", REPORTED_WITHIN).await?;
-    ensure!(message.contains("Service orders-plain-bootstrap exists and is not part of"), "{message}");
+    ensure!(
+        message.contains("Service orders-plain-bootstrap exists and is not part of"),
+        "{message}"
+    );
     say(&format!("reported: NameTaken: {message}"));
     let services = super::object::of_kind(stage, "v1", "Service");
     let service = services.get("orders-plain-bootstrap").await?;

@@ -64,20 +64,36 @@ impl Audit {
         Ok(writes)
     }
 
-    /// How often each object was created.
-    pub(crate) fn creations(
+    /// Every object that was written, and how often it was created as far as the server could tell:
+    /// where the caller was gone before the answer, no code says that the write was carried out.
+    pub(crate) fn written(
         &self,
         user: User,
         namespace: &str,
     ) -> anyhow::Result<BTreeMap<String, usize>> {
-        let mut creations = BTreeMap::new();
+        let mut written = BTreeMap::new();
         for write in self.writes(user, namespace)? {
-            if write.code == i64::from(http::StatusCode::CREATED.as_u16()) {
-                *creations.entry(write.object).or_default() += 1;
-            }
+            let created = write.code == i64::from(http::StatusCode::CREATED.as_u16());
+            *written.entry(without_hash(&write.object)).or_default() += usize::from(created);
         }
-        Ok(creations)
+        Ok(written)
     }
+}
+
+/// A node's configuration is named by the hash of a content that chance has a part in.
+fn without_hash(object: &str) -> String {
+    match object.rsplit_once('-') {
+        Some((name, hash)) if hash.len() == HASH_LENGTH && is_hexadecimal(hash) => {
+            format!("{name}-CONFIGURATION")
+        }
+        _ => object.to_owned(),
+    }
+}
+
+const HASH_LENGTH: usize = 16;
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_chatter(write: &Write) -> bool {

@@ -51,7 +51,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 /// Namespaces in which something happens at the same time: enough to keep two processors busy, and
 /// few enough that no timeout of the operator is met.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 8;
 
 /// As many failures tell everything.
 const FAILURES_TOLD: usize = 3;

@@ -281,13 +281,20 @@ fn api_server(folder: &Path, etcd: u16, secure: u16) -> Vec<String> {
     ]
 }
 
+/// Those without which our objects do not live as they would: pods, owners, budgets, finalizers.
+const CONTROLLERS: [&str; 4] = [
+    "statefulset-controller",
+    "garbage-collector-controller",
+    "disruption-controller",
+    "persistentvolumeclaim-protection-controller",
+];
+
 fn controllers(folder: &Path) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", folder.join("kubeconfig").display()),
         "--secure-port=0".to_owned(),
         "--leader-elect=false".to_owned(),
-        "--controllers=statefulset-controller,garbage-collector-controller,disruption-controller"
-            .to_owned(),
+        format!("--controllers={}", CONTROLLERS.join(",")),
         "--concurrent-statefulset-syncs=10".to_owned(),
         "--kube-api-qps=1000".to_owned(),
         "--kube-api-burst=2000".to_owned(),

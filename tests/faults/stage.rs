@@ -1,5 +1,6 @@
 //! A namespace with one cluster in it, and what must hold at the end of every scenario.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ impl Example {
 pub(crate) struct Baseline {
     /// Every object in the end.
     pub(crate) objects: Snapshot,
-    /// How many objects the operator created.
-    pub(crate) creations: usize,
+    /// Every object that the operator wrote.
+    pub(crate) written: BTreeSet<String>,
     /// How many writes it took, events aside.
     pub(crate) writes: usize,
     /// How many nodes were told to format.
@@ -99,10 +100,10 @@ async fn measure(bench: &Bench, example: Example) -> anyhow::Result<Baseline> {
         writes = operator.faults.mutations();
         sleep(QUIET).await;
     }
-    let creations = bench.audit.creations(User::Operator, &stage.namespace)?;
+    let written = bench.audit.written(User::Operator, &stage.namespace)?;
     let baseline = Baseline {
         objects: Snapshot::take(&bench.person, &stage.namespace).await?,
-        creations: creations.len(),
+        written: written.into_keys().collect(),
         writes,
         words_to_format: stage.place().pods.len(),
     };
@@ -237,16 +238,12 @@ impl Stage {
 
     fn verify_writes(&self, baseline: &Baseline) -> anyhow::Result<()> {
         let audit = &self.bench.audit;
-        let creations = audit.creations(User::Operator, &self.namespace)?;
-        let twice: Vec<_> = creations.iter().filter(|(_, count)| **count > 1).collect();
+        let written = audit.written(User::Operator, &self.namespace)?;
+        let twice: Vec<_> = written.iter().filter(|(_, count)| **count > 1).collect();
         ensure!(twice.is_empty(), "created more than once: {twice:?}");
-        ensure!(
-            creations.len() == baseline.creations,
-            "{} objects were created, not {}: {:?}",
-            creations.len(),
-            baseline.creations,
-            creations.keys()
-        );
+        let written: BTreeSet<String> = written.into_keys().collect();
+        let other: Vec<_> = written.symmetric_difference(&baseline.written).collect();
+        ensure!(other.is_empty(), "written only here, or only without faults: {other:?}");
         let writes = audit.writes(User::Operator, &self.namespace)?;
         let replaced: Vec<_> =
             writes.iter().filter(|write| write.deletes() || write.verb == "update").collect();
@@ -269,7 +266,10 @@ impl Stage {
         self.verify_ground_so_far()?;
         let place = self.place();
         ensure!(!place.cluster_ids.is_empty(), "no identity was ever seen");
-        let formats: Vec<usize> = place.disks.values().map(|disk| disk.formats).collect();
+        // A stranger's claim that is gone left a disk that nobody should have formatted.
+        let claims = place.claims.values();
+        let disks = claims.filter_map(|claim| place.disks.get(&claim.uid));
+        let formats: Vec<usize> = disks.map(|disk| disk.formats).collect();
         ensure!(formats.iter().all(|count| *count == 1), "formats by disk: {formats:?}");
         Ok(())
     }

@@ -30,11 +30,10 @@ pub(super) async fn play(bench: Bench, example: Example) -> anyhow::Result<Strin
     ensure!(after.len() == before, "at rest it wrote {:?}", &after[before..]);
     operator.end().await;
     Ok(format!(
-        "Ready after {:.1} s, {} writes, {} objects, {} created once each, {} formats; 0 writes in {passes} passes at rest",
+        "Ready after {:.1} s, {} writes, {} objects, none created twice, {} formats; 0 writes in {passes} passes at rest",
         ready.as_secs_f64(),
         baseline.writes,
         baseline.objects.count(),
-        baseline.creations,
         stage.place().formats(),
     ))
 }

@@ -1,6 +1,6 @@
 //! Somebody else's object has a name that the cluster needs: it is named, and left alone.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::{Api, ResourceExt};
 use ottla_operator::kubernetes_api::api;
@@ -71,7 +71,8 @@ async fn case(
     let after = strangers.get(name).await?;
     ensure!(same(&before, &after), "the stranger {sentence} was touched");
     strangers.delete(name, &DeleteParams::background()).await?;
-    stage.settles(&baseline, &operator).await?;
+    let settled = stage.settles(&baseline, &operator).await;
+    settled.with_context(|| format!("after {sentence} made room"))?;
     stage.verify_ground()?;
     let writes = bench.audit.writes(User::Operator, &stage.namespace)?;
     ensure!(!writes.iter().any(|write| write.deletes()), "it deleted something");
