@@ -19,6 +19,7 @@ mod e2e {
     mod recreated;
     mod refused;
     mod request;
+    mod rights;
     mod stage;
     mod wait;
 }

@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, env = "OTTLA_KAFKA_IMAGE", default_value = DEFAULT_KAFKA_IMAGE)]
     pub kafka_image: KafkaImage,
 
-    /// Seconds between two questions to the agent of a node that is at rest
+    /// Seconds between two looks at a cluster that is at rest: its objects, its agents, its Kafka
     #[arg(long, env = "OTTLA_AGENT_POLL_SECONDS", default_value = "30",
           value_parser = clap::value_parser!(u16).range(1..=600))]
     agent_poll_seconds: u16,

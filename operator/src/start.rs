@@ -27,6 +27,9 @@ pub enum StartError {
     /// Leadership was lost.
     #[error("the operator stops")]
     Lost(#[from] LeadershipLost),
+    /// The election ended in a panic, which is a defect of this program.
+    #[error("the operator's election broke, please report it with the lines above")]
+    Broken(#[source] tokio::task::JoinError),
     /// The process was given no name, and no random one is to be had.
     #[error("this process has no name of its own, set --identity")]
     Name(#[source] std::io::Error),
@@ -68,7 +71,7 @@ pub async fn start(args: Args) -> Result<(), StartError> {
     ended.cancel();
     // The health server has nothing left to say that the election's outcome does not.
     let _ = served.await;
-    outcome.map_or(Ok(()), |outcome| outcome.map_err(StartError::Lost))
+    outcome.map_err(StartError::Broken)?.map_err(StartError::Lost)
 }
 
 /// Stands by, then works while it leads. Passes under way end before the lease is given back.
@@ -83,7 +86,6 @@ async fn lead(
         () = stop.cancelled() => return,
         acquired = leadership.acquired() => if !acquired { return },
     }
-    tracing::info!("leading");
     let stop_work = stop.child_token();
     let work = run(context, namespaces, stop_work.clone());
     tokio::pin!(work);

@@ -17,8 +17,6 @@ pub(crate) struct Request {
     pub(crate) user: String,
     /// What for: `get`, `create` and so on.
     pub(crate) verb: String,
-    /// The API group, empty for Kubernetes' first.
-    pub(crate) group: String,
     /// The kind of object, with its subresource: `kafkaclusters/status`.
     pub(crate) resource: String,
     /// Its namespace.
@@ -97,7 +95,6 @@ fn request(event: &Value) -> Option<Request> {
     ended.then(|| Request {
         user: text(&event["user"]["username"]),
         verb: text(&event["verb"]),
-        group: text(&reference["apiGroup"]),
         resource,
         namespace: text(&reference["namespace"]),
         name: text(&reference["name"]),

@@ -213,7 +213,7 @@ pub(crate) fn for_the_operator() -> Vec<(&'static str, Mistake)> {
             "InvalidSpec",
             (
                 "/spec/brokers/resources",
-                json!({ "limits": { "memory": "256Mi" } }),
+                json!({ "requests": { "memory": "256Mi" }, "limits": { "memory": "256Mi" } }),
                 "is not below the memory limit",
             ),
         ),

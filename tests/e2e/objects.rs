@@ -66,8 +66,9 @@ fn deletion(propagation: PropagationPolicy) -> DeleteParams {
 async fn configuration_of(cluster: &Cluster<'_>, set: &str) -> anyhow::Result<String> {
     let set = of_kind(cluster.stage, "apps/v1", "StatefulSet").get(set).await?;
     let volumes = set.data["spec"]["template"]["spec"]["volumes"].as_array();
-    let names = volumes.into_iter().flatten().filter_map(|one| one["configMap"]["name"].as_str());
-    Ok(names.last().context("the StatefulSet mounts no ConfigMap")?.to_owned())
+    let mut names =
+        volumes.into_iter().flatten().filter_map(|one| one["configMap"]["name"].as_str());
+    Ok(names.next_back().context("the StatefulSet mounts no ConfigMap")?.to_owned())
 }
 
 /// Deletes one object and waits for another of its name, with the same content.

@@ -126,7 +126,7 @@ async fn reported(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let class = "/spec/brokers/storage/volumes/0/storageClassName";
     let unreachable = [
-        ("no-class", class, json!("no-such-class"), "PodStuck", "no-such-class"),
+        ("no-class", class, json!("no-such-class"), "PodStuck", "cannot be scheduled"),
         (
             "no-image",
             "/spec/image",

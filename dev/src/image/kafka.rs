@@ -19,7 +19,7 @@ pub(crate) fn archive(release: Release) -> anyhow::Result<PathBuf> {
     let script = source.join("make-class-archive.sh");
     layers.push(class_archive::layer(release.kafka, &script, &layers)?);
 
-    let agent = program::agent()?;
+    let agent = program::build("ottla-broker")?;
     let mut inputs = Inputs::new().text(include_str!("kafka.rs")).text(VERSION).file(&agent)?;
     for layer in &layers {
         inputs = inputs.text(&layer.to_string_lossy());

@@ -11,7 +11,7 @@ use crate::oci::{self, Image, LayerWriter};
 /// The archive of the image `name` with the program `ottla-name`.
 pub(crate) fn archive(name: &str) -> anyhow::Result<PathBuf> {
     let program = format!("ottla-{name}");
-    let binary = program::static_program(&program)?;
+    let binary = program::build(&program)?;
     let inputs = Inputs::new().text(include_str!("single.rs")).text(VERSION).file(&binary)?;
     let folder = cache::folder(&format!("{name}-image"), inputs, |folder| {
         let mut layer = LayerWriter::create(&folder.join("layer.tar"))?;

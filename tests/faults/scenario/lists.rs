@@ -81,7 +81,7 @@ pub(super) async fn broken_watches(bench: Bench) -> anyhow::Result<String> {
     let baseline = bench.baseline(Example::Quickstart).await?;
     let ways: [fn(&Faults); 2] = [Faults::break_watches, Faults::expire_watches];
     let cases = ways.map(|way| watch_case(bench.clone(), baseline.clone(), way));
-    let breaks: usize = each(cases).await?.into_iter().sum();
+    let breaks: usize = Box::pin(each(cases)).await?.into_iter().sum();
     Ok(format!("watches broken {breaks} times, a missed deletion of a Service made good"))
 }
 
