@@ -143,13 +143,15 @@ impl Verdict {
         let serious: Vec<&WaitingOn> =
             report.all_waiting().filter(|waiting_on| !waiting_on.is_harmless()).collect();
         let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
-        let first =
-            stalled.or_else(|| serious.first().copied()).or_else(|| report.all_waiting().next());
-        let (reason, message) = match (first, failure) {
-            (Some(waiting_on), _) => (waiting_on.reason(), waiting_on.to_string()),
-            (None, Some(failure)) => ("WriteFailed", failure.to_owned()),
-            (None, None) if serving => ("Ready", "every node is in sync".to_owned()),
-            (None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
+        let first = serious.first().copied().or_else(|| report.all_waiting().next());
+        // What is waited for may never come without the write that failed.
+        let (reason, message) = match (stalled, failure, first) {
+            (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
+                (waiting_on.reason(), waiting_on.to_string())
+            }
+            (None, Some(failure), _) => ("WriteFailed", failure.to_owned()),
+            (None, None, None) if serving => ("Ready", "every node is in sync".to_owned()),
+            (None, None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
         };
         let ready = serving && serious.is_empty() && failure.is_none();
         let paused = report.waiting_on.contains(&WaitingOn::Paused);
