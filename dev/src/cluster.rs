@@ -66,6 +66,14 @@ impl Carrier {
     }
 }
 
+/// Builds the programs of Kubernetes where they are not in the cache; kind brings its own.
+pub(crate) fn build() -> anyhow::Result<()> {
+    match Carrier::choose() {
+        Carrier::Kind => Ok(()),
+        Carrier::Local(_) => local::build(),
+    }
+}
+
 /// Raises the cluster, or repairs what is missing of it.
 pub(crate) fn up() -> anyhow::Result<()> {
     let started = Instant::now();

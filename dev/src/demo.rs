@@ -22,7 +22,7 @@ const RECORDS: &str = "hello\nfrom\nottla\n";
 /// Raises, installs, applies, produces and consumes, and says what to type next.
 pub(crate) fn demo() -> anyhow::Result<()> {
     let started = Instant::now();
-    install::images()?;
+    install::build()?;
     cluster::up()?;
     install::install()?;
     let kubectl = cluster::connect()?;

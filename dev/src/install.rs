@@ -16,6 +16,13 @@ pub(crate) fn images() -> anyhow::Result<Vec<PathBuf>> {
     names.into_iter().map(ImageName::archive).collect()
 }
 
+/// Builds all that a cluster consists of and that is not in the cache yet. Most of it waits for
+/// downloads as long as for the processor, so that two builds at once are done sooner.
+pub(crate) fn build() -> anyhow::Result<()> {
+    step::side_by_side(cluster::build, images)?;
+    Ok(())
+}
+
 /// Builds what is missing, loads it, and starts the operator anew.
 pub(crate) fn install() -> anyhow::Result<()> {
     cluster::load(&images()?)?;

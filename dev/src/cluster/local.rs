@@ -19,6 +19,15 @@ use crate::step;
 /// Points from the state folder to the binary of Kubernetes in the cache.
 const KUBERNETES_LINK: &str = "kubernetes";
 
+/// Installs and builds what the cluster is made of.
+pub(crate) fn build() -> anyhow::Result<()> {
+    machine::check()?;
+    machine::install_packages()?;
+    images::build(&binaries::coredns()?)?;
+    binaries::kubernetes()?;
+    Ok(())
+}
+
 /// Raises the cluster, or repairs what is missing of it.
 pub(crate) fn up(state: &State) -> anyhow::Result<()> {
     machine::install_packages()?;

@@ -12,8 +12,11 @@ pub(crate) fn repository() -> &'static Path {
     dev.parent().unwrap_or(dev)
 }
 
-/// A program that needs nothing beside itself, not even a C library. All are built alike, so that
-/// what they share is built once.
+/// The programs that every cluster needs. They are always built together: apart, what they share
+/// would be built once for the features that each of them asks for.
+const TOGETHER: [&str; 2] = ["ottla-operator", "ottla-broker"];
+
+/// A program that needs nothing beside itself, not even a C library.
 pub(crate) fn build(package: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     // Named even though it is this machine's: otherwise the flags would reach build scripts and
@@ -23,6 +26,7 @@ pub(crate) fn build(package: &str) -> anyhow::Result<PathBuf> {
     // Cargo itself knows what has changed, so it is asked each time.
     step::run(&format!("build {package}"), || {
         run(command(cargo, ["build", "--release", "--locked", "--package", package])
+            .args(TOGETHER.map(|package| format!("--package={package}")))
             .args(["--target", &target])
             .current_dir(repository())
             .env("CARGO_TARGET_DIR", &target_folder)
