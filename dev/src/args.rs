@@ -49,6 +49,8 @@ pub(crate) enum Task {
         /// What to measure.
         name: crate::bench::Bench,
     },
+    /// Write charts/plain anew from the Helm chart.
+    Manifests,
     /// Check formatting and lints.
     Lint,
     /// Run everything that must hold.

@@ -44,6 +44,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Install => install::install(),
         Task::Demo => demo::demo(),
         Task::Bench { name } => bench::bench(name),
+        Task::Manifests => helm::write_plain(),
         Task::Lint => suite::lint(),
         Task::Test => suite::test(),
         Task::Provisioner => cluster::provision(),

@@ -53,7 +53,7 @@ app.kubernetes.io/component: operator
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch, update]
+  verbs: [get, list, watch, create, update]
 - apiGroups: [""]
   resources: [persistentvolumeclaims, serviceaccounts, services]
   verbs: [get, list, watch, create, patch]
