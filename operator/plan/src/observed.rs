@@ -83,6 +83,8 @@ pub struct Claim {
     pub node_id: i32,
     /// Name of the volume.
     pub volume: String,
+    /// Its StorageClass, by its own word or by the default at the time when it was made.
+    pub class: Option<String>,
     /// Whether it has a volume.
     pub bound: bool,
     /// Whether it is being deleted.

@@ -44,6 +44,7 @@ fn claim(child: &Child) -> Option<Claim> {
         group: Group::from_word(label(GROUP_LABEL)?)?,
         node_id: label(NODE_LABEL)?.parse().ok()?,
         volume: label(VOLUME_LABEL)?.to_owned(),
+        class: text(&child.live, "/spec/storageClassName").map(ToOwned::to_owned),
         bound: text(&child.live, "/status/phase") == Some("Bound"),
         terminating: child.terminating,
         rack: annotation(RACK_ANNOTATION),

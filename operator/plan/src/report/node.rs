@@ -6,7 +6,7 @@ use super::{NodeReport, Phase, WaitingOn};
 use crate::desired::Desired;
 use crate::format::{self, Objection};
 use crate::node::Node;
-use crate::observed::{Answer, Observed, Pod};
+use crate::observed::{Answer, Claim, Observed, Pod};
 
 /// The report of one node.
 #[must_use]
@@ -18,7 +18,7 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
         (Some(_), Some(Answer::Known(agent))) => {
             from_agent(node, agent, refusal(desired, observed, nodes, node))
         }
-        (Some(pod), answer) => silent(node, pod, answer),
+        (Some(pod), answer) => silent(observed, node, pod, answer),
     };
     NodeReport {
         node: node.clone(),
@@ -31,6 +31,7 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
 }
 
 fn silent(
+    observed: &Observed,
     node: &Node,
     pod: &Pod,
     answer: Option<&Answer<AgentStatus>>,
@@ -40,7 +41,8 @@ fn silent(
         return (Phase::Stopping, Some(WaitingOn::Stopping { node: id }));
     }
     if let Some(detail) = &pod.stuck {
-        return (Phase::Pending, Some(WaitingOn::PodStuck { node: id, detail: detail.clone() }));
+        let detail = stuck(observed, node, detail);
+        return (Phase::Pending, Some(WaitingOn::PodStuck { node: id, detail }));
     }
     match answer {
         Some(Answer::Unknown { reason }) => {
@@ -55,6 +57,26 @@ fn silent(
             let detail = "its pod is being started".to_owned();
             (Phase::Pending, Some(WaitingOn::Starting { node: id, detail }))
         }
+    }
+}
+
+/// Kubernetes says that a claim has no volume, and not which claim of which class.
+fn stuck(observed: &Observed, node: &Node, detail: &str) -> String {
+    if !detail.to_ascii_lowercase().contains("persistentvolumeclaim") {
+        return detail.to_owned();
+    }
+    let of_node = |claim: &Claim| claim.group == node.group && claim.node_id == node.id;
+    let unbound = observed.claims.iter().filter(|(_, claim)| of_node(claim) && !claim.bound);
+    let unbound: Vec<String> = unbound.map(|(name, claim)| without_volume(name, claim)).collect();
+    [&[detail.trim_end_matches('.').to_owned()], &unbound[..]].concat().join("; ")
+}
+
+fn without_volume(name: &str, claim: &Claim) -> String {
+    match &claim.class {
+        Some(class) => format!("claim {name} has no volume of StorageClass {class} yet"),
+        None => format!(
+            "claim {name} has no volume yet, and no StorageClass: name one in the spec, or make one the default"
+        ),
     }
 }
 
