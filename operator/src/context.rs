@@ -1,6 +1,7 @@
 //! What every pass needs: the ways to Kubernetes and to nodes, and who we are.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
@@ -27,6 +28,30 @@ pub struct Context {
     pub rest: std::time::Duration,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Of which clusters it was said that another installation owns them.
+    pub standing_by: StandingBy,
+}
+
+/// Clusters that another installation owns. It only keeps the log from saying the same at each
+/// pass; a restarted operator says it again. Clones share all.
+#[derive(Clone, Debug, Default)]
+pub struct StandingBy(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl StandingBy {
+    /// Notes who owns a cluster, if it is not this installation. Returns whether that is news.
+    #[must_use]
+    pub fn note(&self, cluster: &str, owner: Option<&str>) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match owner {
+            Some(owner) => {
+                known.insert(cluster.to_owned(), owner.to_owned()).as_deref() != Some(owner)
+            }
+            None => {
+                known.remove(cluster);
+                false
+            }
+        }
+    }
 }
 
 /// The recorder of events, in the operator's name.
@@ -37,4 +62,19 @@ pub fn recorder(client: Client, process: &str) -> Recorder {
         instance: Some(process.to_owned()),
     };
     Recorder::new(client, reporter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_owner_is_news_once() {
+        let standing_by = StandingBy::default();
+        assert!(standing_by.note("shop/orders", Some("ops/blue")));
+        assert!(!standing_by.note("shop/orders", Some("ops/blue")));
+        assert!(standing_by.note("shop/orders", Some("ops/green")));
+        assert!(!standing_by.note("shop/orders", None));
+        assert!(standing_by.note("shop/orders", Some("ops/green")));
+    }
 }

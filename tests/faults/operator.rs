@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::runtime::events::Recorder;
 use ottla_operator::client::connect_through;
-use ottla_operator::context::{Context, recorder};
+use ottla_operator::context::{Context, StandingBy, recorder};
 use ottla_operator::lease::{Leadership, Standing};
 use ottla_operator::metrics::Metrics;
 use ottla_operator::run::run;
@@ -54,6 +54,7 @@ impl Operator {
             metrics: metrics.clone(),
             rest: REST,
             recorder,
+            standing_by: StandingBy::default(),
         };
         let killed = faults.crashed();
         let work = Box::pin(run(context, vec![namespace.to_owned()], CancellationToken::new()));

@@ -171,7 +171,7 @@ impl fmt::Display for WaitingOn {
             WaitingOn::Paused => out.write_str("spec.paused is true: nothing is written"),
             WaitingOn::ForeignOperator { owner } => write!(
                 out,
-                "the operator {owner} owns this cluster; to hand it over, annotate it with ottla.dev/take-over"
+                "the operator {owner} owns this cluster; to hand it over, annotate it with ottla.dev/take-over and the name of the installation that is to own it"
             ),
             WaitingOn::InvalidSpec { problems } => {
                 let texts: Vec<String> =

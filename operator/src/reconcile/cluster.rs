@@ -8,7 +8,7 @@ use kube::api::Api;
 use ottla_crds::KafkaCluster;
 use ottla_plan::desired::Problem;
 use ottla_plan::observed::{Child, Observed};
-use ottla_plan::{Action, Desired, Plan, check, cluster};
+use ottla_plan::{Action, Desired, Plan, Report, WaitingOn, check, cluster};
 
 use super::{events, next_pass, status};
 use crate::act::{ActError, Failure, Outcome, act, act_permitted};
@@ -60,6 +60,7 @@ pub async fn pass(
     let desired = Desired::parse(&cluster, &context.settings);
     let mut observation = observe(context, &cluster).await.map_err(PassError::Observe)?;
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
+    announce(context, &cluster, &plan.report);
     if !plan.actions.is_empty() && status::needs_stamp(context, &cluster) {
         status::stamp(context, &cluster).await.map_err(PassError::Status)?;
         return Ok(Some(Duration::ZERO));
@@ -92,6 +93,24 @@ fn plan_checked(
             Err(PassError::Law(texts.collect::<Vec<_>>().join("; ")))
         }
     }
+}
+
+/// Says once in the log that a cluster is another installation's: its status is not ours to write.
+fn announce(context: &Context, cluster: &KafkaCluster, report: &Report) {
+    let owner = report.waiting_on.iter().find_map(|waiting_on| match waiting_on {
+        WaitingOn::ForeignOperator { owner } => Some((owner.as_str(), waiting_on.to_string())),
+        _ => None,
+    });
+    let name = full_name(cluster);
+    if context.standing_by.note(&name, owner.as_ref().map(|(owner, _)| *owner))
+        && let Some((_, sentence)) = owner
+    {
+        tracing::warn!(cluster = name, "stands by: {sentence}");
+    }
+}
+
+fn full_name(cluster: &KafkaCluster) -> String {
+    format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any())
 }
 
 /// Harmless actions first. Destructive ones follow only when those all succeeded, and only as far
@@ -158,7 +177,7 @@ fn sentence(failure: &Failure) -> String {
 }
 
 fn log(cluster: &KafkaCluster, outcome: &Outcome) {
-    let name = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let name = full_name(cluster);
     for action in &outcome.applied {
         tracing::info!(cluster = name, "{}", action.describe());
     }
