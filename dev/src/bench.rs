@@ -1,9 +1,11 @@
 //! `cargo dev bench NAME`: figures as lines `name value unit limit`, and a failure when one falls
 //! short.
 
+mod killed;
 mod ready;
 mod rest;
 mod size;
+mod stage;
 
 use std::io::Write as _;
 
@@ -14,6 +16,8 @@ use anyhow::bail;
 pub(crate) enum Bench {
     /// From `kubectl apply` to Ready, beside a bare StatefulSet of the same Kafka.
     Ready,
+    /// From the end of a broker's pod to the next one's readiness, beside a bare pod.
+    Killed,
     /// What the operator writes, holds and uses while nothing changes.
     Rest,
     /// Images and binaries, unpacked.
@@ -53,6 +57,7 @@ impl Figure {
 pub(crate) fn bench(which: Bench) -> anyhow::Result<()> {
     let figures = match which {
         Bench::Ready => ready::measure()?,
+        Bench::Killed => killed::measure()?,
         Bench::Rest => rest::measure()?,
         Bench::Size => size::measure()?,
     };

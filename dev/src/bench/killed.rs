@@ -1,0 +1,88 @@
+//! From the end of a broker's pod to the next one's readiness, beside a bare pod of the same Kafka
+//! in the same run; and the same for the JVM alone.
+
+use std::time::Instant;
+
+use super::Figure;
+use super::stage::{BARE, OURS, Stage, median};
+use crate::command::run;
+use crate::{cluster, step};
+
+/// Kills of each, taken in turn over the three pods.
+const RUNS: usize = 3;
+
+/// Kills Kafka inside a container. What is process 1 there ignores a signal from inside, so that
+/// a bare Kafka cannot be killed this way.
+const KILL_JAVA: &str = r#"for p in /proc/[0-9]*; do
+    [ "$(readlink $p/exe)" = /opt/java/bin/java ] && kill -9 ${p#/proc/}; done"#;
+
+pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
+    let kubectl = cluster::connect()?;
+    let stage = Stage::open(&kubectl, "bench-killed")?;
+    stage.raise(BARE, Stage::bare_is_ready)?;
+    let mut bare = Vec::new();
+    for run in 0..RUNS {
+        bare.push(deleted(&stage, &format!("bare-{run}"), Stage::bare_is_ready)?);
+    }
+    let stage = Stage::open(&kubectl, "bench-killed")?;
+    stage.raise(OURS, Stage::ours_is_ready)?;
+    let (mut ours, mut java) = (Vec::new(), Vec::new());
+    for run in 0..RUNS {
+        let pod = format!("orders-broker-{run}-0");
+        ours.push(deleted(&stage, &pod, Stage::ours_is_ready)?);
+        java.push(java_killed(&stage, &pod)?);
+    }
+    stage.close()?;
+    let (bare, ours) = (median(bare), median(ours));
+    Ok(vec![
+        Figure::new("killed_bare_pod", bare, "s"),
+        Figure::new("killed_pod", ours, "s"),
+        Figure::new("killed_pod_ratio", ours / bare, "x").at_most(1.3),
+        Figure::new("killed_java", median(java), "s"),
+    ])
+}
+
+/// Deletes a pod, as `kubectl delete` does; seconds until another of its name is Ready, and all.
+fn deleted(stage: &Stage, pod: &str, all_ready: Check) -> anyhow::Result<f64> {
+    let life = "{.metadata.uid}";
+    let before = read(stage, pod, life)?;
+    let started = Instant::now();
+    stage.run(&format!("delete pod {pod} --wait=false"))?;
+    another(stage, pod, (life, &before), started, all_ready)
+}
+
+fn java_killed(stage: &Stage, pod: &str) -> anyhow::Result<f64> {
+    let life = "{.status.containerStatuses[0].restartCount}";
+    let before = read(stage, pod, life)?;
+    let started = Instant::now();
+    // The container ends with its JVM, perhaps before the command is said to have ended.
+    let _ = run(&mut stage.command(&["exec", pod, "--", "bash", "-c", KILL_JAVA]));
+    another(stage, pod, (life, &before), started, Stage::ours_is_ready)
+}
+
+type Check = fn(&Stage) -> anyhow::Result<bool>;
+
+/// Seconds from `started` until the pod lives another life than `before`, and all are Ready.
+fn another(
+    stage: &Stage,
+    pod: &str,
+    (life, before): (&str, &str),
+    started: Instant,
+    all_ready: Check,
+) -> anyhow::Result<f64> {
+    let seconds = stage.until(started, "another life of the pod", || {
+        let now = read(stage, pod, life)?;
+        Ok(!now.is_empty() && now != before && is_ready(stage, pod)? && all_ready(stage)?)
+    })?;
+    step::say(&format!("    {pod}: {seconds:.1}s"));
+    Ok(seconds)
+}
+
+fn read(stage: &Stage, pod: &str, path: &str) -> anyhow::Result<String> {
+    let found = stage.run(&format!("get pod {pod} --ignore-not-found --output=jsonpath={path}"))?;
+    Ok(found.trim().to_owned())
+}
+
+fn is_ready(stage: &Stage, pod: &str) -> anyhow::Result<bool> {
+    Ok(read(stage, pod, "{.status.conditions[?(@.type=='Ready')].status}")? == "True")
+}
