@@ -1,19 +1,28 @@
 //! Real Kubernetes, real disks, real Kafka: each scenario in a namespace of its own, one after
-//! another. Raise a local Kubernetes first: `cargo dev up`, `cargo dev install`, and point
-//! `KUBECONFIG` at `cargo dev kubeconfig`. `OTTLA_E2E_KEEP=1` leaves a failed scenario's namespace.
+//! another. Raise a local Kubernetes first: `cargo dev up`, `cargo dev install`, load the archives of
+//! `cargo dev image client verifier` with `cargo dev load`, and point `KUBECONFIG` at
+//! `cargo dev kubeconfig` and `OTTLA_HELM` at a Helm. `OTTLA_E2E_KEEP=1` leaves a failed scenario's
+//! namespace.
 
 mod e2e {
     //! What scenarios stand on, and the scenarios.
 
     mod audit;
     mod cluster;
+    mod crashes;
     mod diagnosis;
+    mod disk;
+    mod disks;
+    mod drift;
     mod exec;
     mod kcat;
+    mod killed;
     mod manifest;
     mod mistakes;
+    mod neighbours;
     mod object;
     mod objects;
+    mod operator;
     mod production;
     mod quickstart;
     mod recreated;
@@ -21,5 +30,6 @@ mod e2e {
     mod request;
     mod rights;
     mod stage;
+    mod verifier;
     mod wait;
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::command::command;
-use crate::image::{self, Release};
+use crate::image::{self, ImageName, Release};
 use crate::{cluster, helm, install, step};
 
 /// Every test there is, those that need more than a compiler included.
@@ -78,9 +78,10 @@ fn real_kafka() -> Tally {
 
 fn on_kubernetes() -> Tally {
     let mut tally = Tally::of_check("local Kubernetes", || {
-        install::images()?;
+        install::build()?;
         cluster::up()?;
-        install::install()
+        install::install()?;
+        cluster::load(&[ImageName::Verifier.archive()?])
     });
     if tally.failed > 0 {
         return tally;
@@ -89,7 +90,11 @@ fn on_kubernetes() -> Tally {
         Ok(kubectl) => kubectl.kubeconfig.display().to_string(),
         Err(error) => return Tally::of_check("kubeconfig", || Err(error)),
     };
-    let environment = [("KUBECONFIG", kubeconfig.as_str())];
+    let helm = match helm::program() {
+        Ok(helm) => helm.display().to_string(),
+        Err(error) => return Tally::of_check("Helm", || Err(error)),
+    };
+    let environment = [("KUBECONFIG", kubeconfig.as_str()), ("OTTLA_HELM", helm.as_str())];
     let of = ["-p", "ottla-tests", "--features", "kubernetes", "--test"];
     let faults = [&of[..], &["faults"]].concat();
     tally.add(cargo_test("faults over a real API server", &faults, &environment));

@@ -103,6 +103,19 @@ impl<'a> Cluster<'a> {
         .await
     }
 
+    /// Waits until the first thing that it waits for contains a sentence.
+    pub(crate) async fn waits_on(&self, sentence: &str, patience: Duration) -> anyhow::Result<()> {
+        until(&format!("{} to wait on: {sentence}", self.name), patience, async || {
+            let cluster = self.get().await?;
+            let status = cluster.status.clone().unwrap_or_default();
+            let current = status.observed_generation == cluster.metadata.generation;
+            let first = status.summary.as_ref().and_then(|summary| summary.waiting_on.clone());
+            let found = current && first.is_some_and(|first| first.contains(sentence));
+            Ok(if found { Ok(()) } else { Err(words(&status)) })
+        })
+        .await
+    }
+
     /// Its pods, by name.
     pub(crate) async fn pods(&self) -> anyhow::Result<Vec<Pod>> {
         let of_cluster = ListParams::default().labels(&format!("ottla.dev/cluster={}", self.name));

@@ -16,6 +16,17 @@ pub(crate) fn production() -> anyhow::Result<Value> {
     serde_yaml::from_str(PRODUCTION).context("examples/production.yaml is no YAML")
 }
 
+/// A quickstart of one node alone.
+pub(crate) fn single(name: &str) -> anyhow::Result<Value> {
+    let one = serde_json::json!(1);
+    let changes = [
+        ("/metadata/name", serde_json::json!(name)),
+        ("/spec/brokers/replicas", one.clone()),
+        ("/spec/controllers/replicas", one),
+    ];
+    with(&quickstart()?, &changes)
+}
+
 /// Sets one field, found by a JSON pointer; objects on the way are made. `null` removes it.
 pub(crate) fn set(tree: &mut Value, pointer: &str, value: Value) -> anyhow::Result<()> {
     let (parent, last) = pointer.rsplit_once('/').context("a pointer begins with /")?;

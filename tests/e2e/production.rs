@@ -7,9 +7,10 @@ use kube::{Api, ResourceExt as _};
 use super::cluster::Cluster;
 use super::exec::exec;
 use super::kcat::Kcat;
-use super::manifest;
 use super::stage::{Stage, play, say};
+use super::verifier::Verifier;
 use super::wait::spell;
+use super::{killed, manifest};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -40,7 +41,18 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     for id in 0..3 {
         disks(&cluster, id).await?;
     }
-    Ok(())
+    leader_killed(&cluster).await
+}
+
+/// The active controller dies, and records go on being acknowledged.
+async fn leader_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
+    let verifier = Verifier::beside(cluster).await?;
+    let before = cluster.lives().await?;
+    let pod = format!("payments-controller-{}-0", killed::leader(cluster).await?);
+    killed::delete(cluster.stage, &pod, Some(0)).await?;
+    killed::comes_back(cluster, "pod of the active controller killed", &before, &[&pod]).await?;
+    verifier.goes_on().await?;
+    verifier.verdict("production").await
 }
 
 /// The zone in which a node's pod runs.

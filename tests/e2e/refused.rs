@@ -11,7 +11,7 @@ use super::manifest;
 use super::mistakes::{self, Mistake};
 use super::request::{self, Answer};
 use super::stage::{Stage, play, say};
-use super::wait::throughout;
+use super::wait::{spell, throughout};
 
 const REPORTED_WITHIN: Duration = Duration::from_secs(60);
 /// How long the operator gets to do damage after a mistake.
@@ -126,7 +126,13 @@ async fn reported(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let class = "/spec/brokers/storage/volumes/0/storageClassName";
     let unreachable = [
-        ("no-class", class, json!("no-such-class"), "PodStuck", "cannot be scheduled"),
+        (
+            "no-class",
+            class,
+            json!("no-such-class"),
+            "PodStuck",
+            "claim no-class-broker-0-d0 has no volume of StorageClass no-such-class yet",
+        ),
         (
             "no-image",
             "/spec/image",
@@ -162,6 +168,13 @@ async fn reported(stage: &Stage) -> anyhow::Result<()> {
         let message = cluster.says("Ready", reason, REPORTED_WITHIN).await?;
         ensure!(message.contains(sentence), "{name}: {message:?} lacks {sentence:?}");
         say(&format!("reported: {name}: {reason}: {message}"));
+        if name == "no-image" {
+            cluster.stage.apply(&manifest::with(&base, &[changes[0].clone()])?).await?;
+            say(&format!(
+                "reported: {name}: mended, Ready after {}",
+                spell(cluster.ready().await?)
+            ));
+        }
         cluster.api().delete(name, &kube::api::DeleteParams::default()).await?;
     }
     Ok(())

@@ -1,0 +1,110 @@
+//! A verifying producer and consumer in a pod of its own beside the cluster: what was acknowledged
+//! must be there in the end.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http::Request;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::stage::{Stage, say};
+use super::wait::until;
+
+const POD: &str = "verifier";
+/// The image is there already; the topic has to be made.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+/// A client may have to learn where every partition's leader is.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(60);
+/// How many more records show that each partition takes some again.
+const MORE_RECORDS: u64 = 400;
+
+/// A run that goes on until its verdict is asked for.
+pub(crate) struct Verifier<'a> {
+    stage: &'a Stage,
+}
+
+impl<'a> Verifier<'a> {
+    /// Starts a run, and waits until records are acknowledged.
+    pub(crate) async fn beside(cluster: &Cluster<'a>) -> anyhow::Result<Self> {
+        let verifier = Self { stage: cluster.stage };
+        verifier.stage.apply(&manifest(&cluster.name)).await?;
+        let pods = verifier.stage.api::<Pod>();
+        until("the verifier's pod to run", STARTED_WITHIN, async || {
+            let phase = pods.get(POD).await?.status.and_then(|status| status.phase);
+            Ok(if phase.as_deref() == Some("Running") { Ok(()) } else { Err(format!("{phase:?}")) })
+        })
+        .await?;
+        verifier.goes_on().await?;
+        Ok(verifier)
+    }
+
+    /// Waits until more records are acknowledged.
+    pub(crate) async fn goes_on(&self) -> anyhow::Result<()> {
+        let mut goal = None;
+        until("records to be acknowledged", GOES_ON_WITHIN, async || {
+            let Ok(progress) = self.ask("progress").await else {
+                return Ok(Err("the verifier does not answer".to_owned()));
+            };
+            let acked = progress["acked"].as_u64().unwrap_or_default();
+            let goal = *goal.get_or_insert(acked + MORE_RECORDS);
+            Ok(if acked >= goal { Ok(()) } else { Err(progress.to_string()) })
+        })
+        .await
+    }
+
+    /// Ends the run, and fails unless every acknowledged record is where it should be, once.
+    pub(crate) async fn verdict(self, of: &str) -> anyhow::Result<()> {
+        let verdict = self.ask("stop").await?;
+        ensure!(verdict["ok"] == true, "the verifier's verdict: {verdict:#}");
+        say(&format!(
+            "{of}: verified: {} records acknowledged, {} read, none lost, twice, out of order or \
+             wrong; {} batches sent again, longest wait for an acknowledgement {} ms",
+            verdict["acked"],
+            verdict["read"],
+            verdict["retries"],
+            verdict["longestGapMilliseconds"]
+        ));
+        Ok(())
+    }
+
+    async fn ask(&self, what: &str) -> anyhow::Result<Value> {
+        let path =
+            format!("/api/v1/namespaces/{}/pods/{POD}:8080/proxy/{what}", self.stage.namespace);
+        let request = Request::get(path).body(Vec::new())?;
+        self.stage.client.request(request).await.context("the verifier did not answer")
+    }
+}
+
+fn manifest(cluster: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": POD },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 1001,
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "containers": [{
+                "name": "verifier",
+                "image": "ottla.dev/verifier:0.1.0",
+                "imagePullPolicy": "IfNotPresent",
+                "args": [
+                    "run",
+                    format!("--bootstrap={cluster}-plain-bootstrap:9092"),
+                    "--topic=verified",
+                ],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+            }],
+        },
+    })
+}
