@@ -36,6 +36,9 @@ const PAUSE_REFUSED: Duration = Duration::from_secs(1);
 const PAUSE_AT_REST: Duration = Duration::from_secs(10);
 /// Pause between looks at the metrics until the node is in sync.
 const METRICS_PAUSE: Duration = Duration::from_secs(2);
+/// A start that is over sooner is not held up by them: the first look takes a busy JVM half a
+/// second.
+const METRICS_AFTER: Duration = Duration::from_secs(15);
 /// The first limit of a question. While nobody listens it ends the client's own retries, whose
 /// pauses grow; it doubles whenever Kafka listens and takes longer.
 const PATIENCE_MIN: Duration = Duration::from_millis(400);
@@ -120,6 +123,7 @@ struct Prober {
     quorum_role: Option<QuorumRole>,
     metrics: Metrics,
     metrics_at: Option<Instant>,
+    began: Instant,
 }
 
 /// The broker or the controller in this node.
@@ -154,6 +158,7 @@ impl Prober {
             quorum_role: None,
             metrics: Metrics::default(),
             metrics_at: None,
+            began: Instant::now(),
         })
     }
 
@@ -161,24 +166,48 @@ impl Prober {
         let mut told = None;
         loop {
             let began = Instant::now();
-            let view = self.ask().await;
-            let (at_rest, serving) = (view.in_sync == InSync::Yes, view.serving);
-            if told.as_ref() != Some(&view) {
-                told = Some(view.clone());
-                if messages.send(Message::Event(Event::Probed(view))).await.is_err() {
-                    return;
-                }
+            self.ask().await;
+            let took = began.elapsed();
+            let at_rest = self.together().1 == InSync::Yes;
+            // Nobody waits for the metrics to hear that the node is in sync.
+            let heard = self.tell(&mut told, &messages).await
+                && (!self.look_at_metrics(at_rest).await || self.tell(&mut told, &messages).await);
+            if !heard {
+                return;
             }
-            let mut sides = [&self.broker, &self.controller].into_iter().flatten();
-            let refused = sides.any(|side| side.refused);
-            let pause =
-                if refused { PAUSE_REFUSED } else { pause(at_rest, serving, began.elapsed()) };
-            sleep(pause).await;
+            sleep(self.pause(took)).await;
         }
     }
 
+    /// Reports what is known, if that is news. Returns whether there is anybody to hear it.
+    async fn tell(&self, told: &mut Option<View>, messages: &mpsc::Sender<Message>) -> bool {
+        let view = self.view();
+        if told.as_ref() == Some(&view) {
+            return true;
+        }
+        *told = Some(view.clone());
+        messages.send(Message::Event(Event::Probed(view))).await.is_ok()
+    }
+
+    fn pause(&self, took: Duration) -> Duration {
+        let (serving, in_sync) = self.together();
+        if self.sides().any(|side| side.refused) {
+            return PAUSE_REFUSED;
+        }
+        pause(in_sync == InSync::Yes, serving, took)
+    }
+
+    fn sides(&self) -> impl Iterator<Item = &Side> {
+        [&self.broker, &self.controller].into_iter().flatten()
+    }
+
+    /// Both sides as one.
+    fn together(&self) -> (bool, InSync) {
+        together(&self.sides().map(|side| &side.last).collect::<Vec<_>>())
+    }
+
     /// One round of questions.
-    async fn ask(&mut self) -> View {
+    async fn ask(&mut self) {
         let me = self.node.document.node_id;
         if let Some(broker) = &mut self.broker {
             broker.ask_for_replicas(me).await;
@@ -192,10 +221,11 @@ impl Prober {
         if let Some(quorum) = quorum {
             self.quorum_role = quorum::role(&quorum, me);
         }
-        let sides: Vec<&Answer> =
-            [&self.broker, &self.controller].into_iter().flatten().map(|side| &side.last).collect();
-        let (serving, in_sync) = together(&sides);
-        self.look_at_metrics(in_sync == InSync::Yes).await;
+    }
+
+    /// What is known now.
+    fn view(&self) -> View {
+        let (serving, in_sync) = self.together();
         View {
             serving,
             in_sync,
@@ -205,17 +235,20 @@ impl Prober {
         }
     }
 
-    /// Looks at the metrics now and then; where there are none the last ones stay.
-    async fn look_at_metrics(&mut self, at_rest: bool) {
+    /// Looks at the metrics now and then; where there are none the last ones stay. Returns whether
+    /// it looked.
+    async fn look_at_metrics(&mut self, at_rest: bool) -> bool {
         let pause = if at_rest { PAUSE_AT_REST } else { METRICS_PAUSE };
-        if self.metrics_at.is_some_and(|at| at.elapsed() < pause) {
-            return;
+        let too_soon = !at_rest && self.began.elapsed() < METRICS_AFTER;
+        if too_soon || self.metrics_at.is_some_and(|at| at.elapsed() < pause) {
+            return false;
         }
         self.metrics_at = Some(Instant::now());
         match Metrics::scrape(self.ports.metrics).await {
             Ok(metrics) => self.metrics = metrics,
             Err(error) => tracing::debug!("no metrics: {error}"),
         }
+        true
     }
 }
 

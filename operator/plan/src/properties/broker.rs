@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::desired::Desired;
 
+/// A broker that starts or stops hears from the controller only in the answer to a heartbeat: at
+/// Kafka's own 2000 each restart waits up to two seconds longer. Heartbeats of a thousand brokers
+/// at this pace are a few per cent of what a controller can answer.
+const HEARTBEAT_INTERVAL_MILLISECONDS: &str = "500";
+
 /// Three replicas bear the loss of one broker while another restarts.
 const REPLICATION_FACTOR: i32 = 3;
 
@@ -17,7 +22,9 @@ pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
     let min_isr = if replicas >= REPLICATION_FACTOR { 2 } else { 1 };
     let factor = replicas.to_string();
     let min_isr = min_isr.to_string();
+    let heartbeat = HEARTBEAT_INTERVAL_MILLISECONDS.to_owned();
     [
+        ("broker.heartbeat.interval.ms", &heartbeat),
         ("default.replication.factor", &factor),
         ("offsets.topic.replication.factor", &factor),
         ("transaction.state.log.replication.factor", &factor),
