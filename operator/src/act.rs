@@ -13,6 +13,7 @@ mod certificate;
 mod format;
 mod identity;
 mod object;
+mod ownership;
 
 /// Writes of one stage are independent; more at once would only crowd out others' requests.
 const CONCURRENCY: usize = 8;
@@ -144,8 +145,8 @@ async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result
             }
             Action::IssueLeaf(leaf) => certificate::leaf(client, namespace, leaf).await,
             Action::Create(object) => object::create(client, namespace, object).await,
-            Action::Apply { object, target } => {
-                object::apply(client, namespace, object, target).await
+            Action::Apply { object, target, lists } => {
+                object::apply(client, namespace, object, target, lists).await
             }
             Action::RecordDisks { target, disks } => {
                 identity::record(client, namespace, target, disks).await

@@ -54,7 +54,7 @@ async fn killed_after(stage: &Stage, name: &str, write: usize) -> anyhow::Result
         anyhow::Ok(())
     };
     tokio::time::timeout(WRITTEN_WITHIN, all_written).await.context("too few writes")??;
-    operator::kill_process(process)?;
+    operator::kill(process)?;
     let first_life = writes(stage, place)?.len();
     let took = cluster.ready().await?;
     say(&format!("{name}: killed after write {first_life}, Ready {} later", spell(took)));

@@ -108,7 +108,7 @@ async fn grows(cluster: &Cluster<'_>, grown: &Value) -> anyhow::Result<()> {
 /// A change of configuration waits for a restart that nobody makes yet; old ones go.
 async fn configurations(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
     let maps = cluster.stage.api::<ConfigMap>();
-    let of_node = ListParams::default().labels("ottla.dev/cluster=orders,ottla.dev/node=0");
+    let of_node = ListParams::default().labels("ottla.dev/cluster=orders,ottla.dev/node-id=0");
     for hours in ["24", "25", "26", "27"] {
         let config = json!({ "log.retention.hours": hours });
         cluster.stage.apply(&manifest::with(base, &[("/spec/config", config)])?).await?;

@@ -102,7 +102,7 @@ pub(crate) async fn comes_back(
 /// While no operator runs nothing happens; the next one works, and restarts nothing.
 async fn operator_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let before = cluster.lives().await?;
-    operator::kill(&cluster.stage.client).await?;
+    operator::kill(operator::process()?)?;
     let started = Instant::now();
     let services = cluster.stage.api::<Service>();
     let name = format!("{}-tls-bootstrap", cluster.name);

@@ -97,6 +97,9 @@ pub enum Action {
         object: Object,
         /// The object that is meant.
         target: Target,
+        /// The lists that hold something else, by the fields that lead to each: what others put
+        /// into them goes.
+        lists: Vec<Vec<String>>,
     },
     /// Note in the identity object which disks are formatted.
     RecordDisks {

@@ -115,13 +115,9 @@ pub fn hash<T: Serialize + ?Sized>(content: &T) -> String {
 #[must_use]
 pub fn holds(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| {
-            let found = live.get(key);
-            match (key.as_str(), value, found) {
-                (OWNERS, Value::Array(wanted), Some(Value::Array(live))) => has_all(wanted, live),
-                _ => found.map_or_else(|| is_empty(value), |found| holds(value, found)),
-            }
-        }),
+        (Value::Object(wanted), Value::Object(live)) => {
+            wanted.iter().all(|(key, value)| field_holds(key, value, live.get(key)))
+        }
         (Value::Array(wanted), Value::Array(live)) => {
             wanted.len() == live.len() && wanted.iter().zip(live).all(|(w, l)| holds(w, l))
         }
@@ -130,6 +126,34 @@ pub fn holds(wanted: &Value, live: &Value) -> bool {
         }
         _ => wanted == live,
     }
+}
+
+fn field_holds(key: &str, wanted: &Value, live: Option<&Value>) -> bool {
+    match (key, wanted, live) {
+        (OWNERS, Value::Array(wanted), Some(Value::Array(live))) => has_all(wanted, live),
+        _ => live.map_or_else(|| is_empty(wanted), |live| holds(wanted, live)),
+    }
+}
+
+/// The outermost lists of `wanted` that `live` does not hold as they are wanted, by the fields that
+/// lead to each.
+#[must_use]
+pub fn foreign_lists(wanted: &Value, live: &Value) -> Vec<Vec<String>> {
+    let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (field, wanted) in wanted {
+        match (wanted, live.get(field)) {
+            (Value::Array(_), Some(live)) if !holds(wanted, live) => {
+                found.push(vec![field.clone()])
+            }
+            (Value::Object(_), Some(live)) => {
+                let inner = foreign_lists(wanted, live).into_iter();
+                found.extend(inner.map(|path| [vec![field.clone()], path].concat()));
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Owners are a set: an object of a KafkaCluster that was created again has its former owner until
@@ -172,6 +196,13 @@ mod tests {
         ] {
             assert_eq!(holds(&wanted, &live), expected, "{live}");
         }
+    }
+
+    #[test]
+    fn lists_with_something_else_in_them_are_found() {
+        let wanted = json!({"spec": {"ports": [{"port": 1}], "same": [1]}, "data": {"a": "b"}});
+        let live = json!({"spec": {"ports": [{"port": 1}, {"port": 2}], "same": [1]}, "data": {}});
+        assert_eq!(foreign_lists(&wanted, &live), [["spec", "ports"]]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ottla_crds::agent::AgentState;
 use crate::action::{Action, RestartPod, Target};
 use crate::desired::Desired;
 use crate::node::Node;
-use crate::object::{Kind, Object, desired_hash, holds};
+use crate::object::{Kind, Object, desired_hash, foreign_lists, holds};
 use crate::observed::{Child, Observed, Pod};
 use crate::report::WaitingOn;
 use crate::resources::{claim, config_map, stateful_set};
@@ -30,7 +30,8 @@ fn apply(object: Object, child: &Child) -> Action {
         uid: child.uid.clone(),
         resource_version: child.resource_version.clone(),
     };
-    Action::Apply { object, target }
+    let lists = foreign_lists(&object.tree, &child.live);
+    Action::Apply { object, target, lists }
 }
 
 /// Whether an existing object may be written: it is ours, and it is not on its way out.

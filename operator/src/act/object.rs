@@ -7,7 +7,7 @@ use ottla_plan::names::CLUSTER_LABEL;
 use ottla_plan::object::{Kind, Object};
 use serde_json::json;
 
-use super::ActError;
+use super::{ActError, ownership};
 use crate::kubernetes_api::{api, pods};
 
 /// The field manager of everything that Ottla writes.
@@ -64,9 +64,10 @@ pub(super) async fn apply(
     namespace: &str,
     object: &Object,
     target: &Target,
+    lists: &[Vec<String>],
 ) -> Result<(), ActError> {
     let api = api(client, namespace, object.kind);
-    own_by_apply(&api, target).await?;
+    own(&api, target, lists).await?;
     let mut tree = object.tree.clone();
     tree["metadata"]["uid"] = target.uid.as_str().into();
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -74,19 +75,17 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Fields of a created object belong to our manager as an update, and server-side apply would
-/// never remove them. So they are handed to our manager as an apply first, once.
-async fn own_by_apply(api: &Api<DynamicObject>, target: &Target) -> Result<(), ActError> {
+/// Hands to our apply what it has to own; see [`ownership`].
+async fn own(
+    api: &Api<DynamicObject>,
+    target: &Target,
+    lists: &[Vec<String>],
+) -> Result<(), ActError> {
     let live = api.get_metadata(&target.name).await.map_err(ActError::Api)?;
     let mut fields = live.managed_fields().to_vec();
-    let is_ours = |entry: &&mut _| {
-        let entry: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry = entry;
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Update")
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
-    };
-    let Some(created) = fields.iter_mut().find(is_ours) else { return Ok(()) };
-    created.operation = Some("Apply".to_owned());
+    if !ownership::hand_over(&mut fields, lists) {
+        return Ok(());
+    }
     let patch = json!({
         "metadata": {
             "uid": target.uid,

@@ -125,7 +125,7 @@ impl World {
             }
             Action::IssueLeaf(leaf) => self.issue_leaf(leaf),
             Action::Create(object) => self.create(object),
-            Action::Apply { object, target } => self.store.apply(object, target),
+            Action::Apply { object, target, .. } => self.store.apply(object, target),
             Action::RecordDisks { target, disks } => {
                 self.store.expect(Kind::ConfigMap, target)?;
                 let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
