@@ -1,6 +1,6 @@
 //! Real Kubernetes, real disks, real Kafka: each scenario in a namespace of its own, one after
 //! another. Raise a local Kubernetes first: `cargo dev up`, `cargo dev install`, load the archives of
-//! `cargo dev image client verifier` with `cargo dev load`, and point `KUBECONFIG` at
+//! `cargo dev image --all-versions client verifier` with `cargo dev load`, and point `KUBECONFIG` at
 //! `cargo dev kubeconfig` and `OTTLA_HELM` at a Helm. `OTTLA_E2E_KEEP=1` leaves a failed scenario's
 //! namespace.
 
@@ -27,6 +27,7 @@ mod e2e {
     mod quickstart;
     mod recreated;
     mod refused;
+    mod releases;
     mod request;
     mod rights;
     mod stage;

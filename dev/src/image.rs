@@ -17,7 +17,7 @@ use std::str::FromStr;
 use anyhow::bail;
 
 pub(crate) use kafka::server_jars;
-pub(crate) use release::Release;
+pub(crate) use release::{RELEASES, Release};
 
 /// The version of everything in this repository, which tags the images.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -87,7 +87,7 @@ pub(crate) fn build(arguments: &ImageArgs) -> anyhow::Result<()> {
 fn chosen(arguments: &ImageArgs) -> Vec<ImageName> {
     let mut names = arguments.names.clone();
     if arguments.all_versions {
-        names.extend(release::RELEASES.map(ImageName::Kafka));
+        names.extend(RELEASES.map(ImageName::Kafka));
     }
     if names.is_empty() {
         names.extend([

@@ -1,13 +1,14 @@
 //! Everything that must hold, level after level, with one summary at the end.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
 use crate::command::command;
-use crate::image::{self, ImageName, Release};
+use crate::image::{self, ImageName, RELEASES, Release};
 use crate::{cluster, helm, install, step};
 
 /// Every test there is, those that need more than a compiler included.
@@ -81,7 +82,7 @@ fn on_kubernetes() -> Tally {
         install::build()?;
         cluster::up()?;
         install::install()?;
-        cluster::load(&[ImageName::Verifier.archive()?])
+        cluster::load(&only_for_tests()?)
     });
     if tally.failed > 0 {
         return tally;
@@ -101,6 +102,16 @@ fn on_kubernetes() -> Tally {
     let end_to_end = [&of[..], &["e2e", "--", "--test-threads=1"]].concat();
     tally.add(cargo_test("end to end", &end_to_end, &environment));
     tally
+}
+
+/// Images that no installation needs: the verifier, and Kafka's other releases.
+fn only_for_tests() -> anyhow::Result<Vec<PathBuf>> {
+    let releases = RELEASES.into_iter().filter(|release| *release != Release::default());
+    let mut archives = vec![ImageName::Verifier.archive()?];
+    for release in releases {
+        archives.push(ImageName::Kafka(release).archive()?);
+    }
+    Ok(archives)
 }
 
 fn loud(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
