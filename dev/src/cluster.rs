@@ -8,6 +8,7 @@ mod disk;
 mod images;
 mod kind;
 pub(crate) mod kubectl;
+mod kubelet_traces;
 mod kubernetes_node;
 mod local;
 mod machine;
@@ -55,6 +56,14 @@ impl Carrier {
         }
     }
 
+    /// What `up` and `down` hold: kind's cluster is the user's, the other one the machine's.
+    fn lock_file(&self) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Kind => Ok(cache::root()?.join(".cluster.lock")),
+            Self::Local(_) => Ok("/run/lock/ottla-dev.lock".into()),
+        }
+    }
+
     /// Like [`Self::kubectl`], but only when there is a cluster to call.
     fn kubectl_of_cluster(&self) -> anyhow::Result<Kubectl> {
         let kubectl = self.kubectl()?;
@@ -81,7 +90,7 @@ pub(crate) fn up() -> anyhow::Result<()> {
     if let Carrier::Local(_) = &carrier {
         machine::check()?;
     }
-    let _lock = lock()?;
+    let _lock = lock(&carrier)?;
     match &carrier {
         Carrier::Kind => kind::up()?,
         Carrier::Local(state) => local::up(state)?,
@@ -102,7 +111,7 @@ pub(crate) fn down() -> anyhow::Result<()> {
     if let Carrier::Local(_) = &carrier {
         machine::check_root()?;
     }
-    let _lock = lock()?;
+    let _lock = lock(&carrier)?;
     match carrier {
         Carrier::Kind => kind::down(),
         Carrier::Local(state) => local::down(&state),
@@ -130,6 +139,11 @@ pub(crate) fn print_kubeconfig() -> anyhow::Result<()> {
 /// kubectl for the cluster, if there is one.
 pub(crate) fn connect() -> anyhow::Result<Kubectl> {
     Carrier::choose().kubectl_of_cluster()
+}
+
+/// Whether kind carries the cluster, or would.
+pub(crate) fn is_by_kind() -> bool {
+    matches!(Carrier::choose(), Carrier::Kind)
 }
 
 /// The API server's audit log, which only a cluster made of the programs themselves writes.
@@ -167,11 +181,20 @@ pub(crate) fn provision() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One `up` or `down` at a time on this machine.
-fn lock() -> anyhow::Result<File> {
-    let folder = cache::root()?;
-    fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
-    let file = File::create(folder.join(".cluster.lock"))?;
+/// One `up` or `down` of a cluster at a time.
+fn lock(carrier: &Carrier) -> anyhow::Result<File> {
+    let path = carrier.lock_file()?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("could not make {}", folder.display()))?;
+    }
+    // Never emptied: where everybody may write, the name may be a link to something else.
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("could not open {}", path.display()))?;
     if file.try_lock().is_err() {
         step::say("another `cargo dev` changes the local Kubernetes; waiting for it");
         file.lock()?;

@@ -1,5 +1,7 @@
 //! Running other programs, with errors that show what was run and what it said.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
@@ -8,14 +10,19 @@ use anyhow::{Context as _, bail};
 /// How much of a failed program's last words an error repeats.
 const LAST_LINES: usize = 12;
 
-/// A command made of a program and its arguments.
+/// Where the programs of a system are, as `PATH` has it.
+pub(crate) const PROGRAM_FOLDERS: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command made of a program and its arguments. It is looked for, and looks for others, in the
+/// folders of the system too: root by a plain `su` has a `PATH` without `/usr/sbin`.
 pub(crate) fn command<I, S>(program: impl AsRef<std::ffi::OsStr>, arguments: I) -> Command
 where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
 {
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).env("PATH", search_path(env::var_os("PATH")));
     command
 }
 
@@ -56,9 +63,16 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 
 /// Whether a program of this name is on the search path.
 pub(crate) fn is_on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    })
+    let path = search_path(env::var_os("PATH"));
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// The caller's own folders come first.
+fn search_path(callers: Option<OsString>) -> OsString {
+    let Some(mut path) = callers else { return PROGRAM_FOLDERS.into() };
+    path.push(":");
+    path.push(PROGRAM_FOLDERS);
+    path
 }
 
 fn judge(command: &Command, output: Output) -> anyhow::Result<String> {
@@ -106,6 +120,14 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = run(&mut command("no-such-program", ["-x"])).unwrap_err();
         assert_eq!(error.to_string(), "could not run `no-such-program -x`");
+    }
+
+    #[test]
+    fn programs_of_the_system_are_found_after_the_callers_own() {
+        let path = search_path(Some("/opt/bin:/usr/bin".into()));
+        assert_eq!(path, *format!("/opt/bin:/usr/bin:{PROGRAM_FOLDERS}"));
+        assert_eq!(search_path(None), PROGRAM_FOLDERS);
+        assert!(is_on_path("sh"));
     }
 
     #[test]

@@ -18,8 +18,9 @@ use crate::wait;
 /// The cgroup that holds all of ours.
 const ROOT: &str = "ottla-dev";
 
-/// The controllers that a kubelet wants on a machine with cgroup v2.
-const CONTROLLERS: &str = "+cpu +cpuset +io +memory +pids";
+/// The controllers that a kubelet wants on a machine with cgroup v2, as far as the machine has
+/// them: it refuses a root that lacks one of them which the machine offers.
+const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"];
 
 /// The cgroup of a node, as its kubelet is told.
 pub(crate) fn of_node(node: &KubernetesNode) -> String {
@@ -103,7 +104,14 @@ fn copy_cpuset(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn share_controllers(path: &Path) -> std::io::Result<()> {
-    fs::write(path.join("cgroup.subtree_control"), CONTROLLERS)
+    let offered = fs::read_to_string(path.join("cgroup.controllers"))?;
+    fs::write(path.join("cgroup.subtree_control"), wanted_of(&offered))
+}
+
+/// What to write into `cgroup.subtree_control`; the kernel refuses all when it lacks one.
+fn wanted_of(offered: &str) -> String {
+    let wanted = offered.split_whitespace().filter(|name| CONTROLLERS.contains(name));
+    wanted.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Children first; the kernel refuses for a moment after the last process has gone.
@@ -130,5 +138,18 @@ fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .map(|entry| entry.path())
             .collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_controllers_that_are_offered_and_wanted_are_shared() {
+        let offered = "cpuset cpu io memory hugetlb pids rdma misc\n";
+        assert_eq!(wanted_of(offered), "+cpuset +cpu +io +memory +hugetlb +pids");
+        assert_eq!(wanted_of("cpu pids\n"), "+cpu +pids");
+        assert_eq!(wanted_of("\n"), "");
     }
 }

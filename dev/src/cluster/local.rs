@@ -10,8 +10,8 @@ use crate::cluster::kubectl::Kubectl;
 use crate::cluster::program::{self, Program};
 use crate::cluster::state::{KUBERNETES_NODES, KubernetesNode, State};
 use crate::cluster::{
-    binaries, certificates, cgroup, control_plane, images, kubernetes_node, machine, mount,
-    network, process, ready,
+    binaries, certificates, cgroup, control_plane, images, kubelet_traces, kubernetes_node,
+    machine, mount, network, process, ready,
 };
 use crate::command::{command, succeeds};
 use crate::step;
@@ -35,6 +35,7 @@ pub(crate) fn up(state: &State) -> anyhow::Result<()> {
     let archives = images::build(&binaries::coredns()?)?;
     state.create()?;
     forget_last_boot(state)?;
+    kubelet_traces::note_kernel_settings(state)?;
     certificates::create(state)?;
     link_kubernetes(state, &kubernetes)?;
     step::run("network and disks", || prepare(state))?;
@@ -85,6 +86,7 @@ pub(crate) fn down(state: &State) -> anyhow::Result<()> {
         mount::unmount_under(state.root())?;
         disk::detach_under(state.root())?;
         network::remove()?;
+        kubelet_traces::remove(state)?;
         remove_files(state)
     })
 }
@@ -228,11 +230,10 @@ fn remove_files(state: &State) -> anyhow::Result<()> {
     if !state.root().exists() {
         return Ok(());
     }
-    anyhow::ensure!(state.is_ours(), "{} is not ours to remove", state.root().display());
+    anyhow::ensure!(!state.is_foreign()?, "{} is not ours to remove", state.root().display());
     let left = mount::all()?.into_iter().find(|mount| mount.path.starts_with(state.root()));
     if let Some(left) = left {
         anyhow::bail!("{} is still mounted: nothing was removed", left.path.display());
     }
-    fs::remove_dir_all(state.root())
-        .with_context(|| format!("could not remove {}", state.root().display()))
+    state.remove()
 }

@@ -1,6 +1,6 @@
 //! Whether this machine can carry the cluster, and the Debian packages it takes.
 
-use std::path::Path;
+use std::fs;
 
 use anyhow::bail;
 
@@ -8,20 +8,21 @@ use crate::cluster::network;
 use crate::command::{command, is_on_path, run, succeeds};
 use crate::packages;
 
-/// A Debian package and a file by which it is known to be installed.
+/// A Debian package, and the program or file by which it is known to be installed. Files that are
+/// read from a certain place are named with it.
 const PACKAGES: [(&str, &str); 12] = [
     ("catatonit", "/usr/bin/catatonit"),
-    ("conntrack", "/usr/sbin/conntrack"),
-    ("containerd", "/usr/bin/containerd"),
+    ("conntrack", "conntrack"),
+    ("containerd", "containerd"),
     ("containernetworking-plugins", "/usr/lib/cni/ptp"),
-    ("ethtool", "/usr/sbin/ethtool"),
-    ("iproute2", "/usr/sbin/ip"),
-    ("mount", "/usr/bin/mount"),
-    ("nftables", "/usr/sbin/nft"),
-    ("procps", "/usr/sbin/sysctl"),
-    ("runc", "/usr/sbin/runc"),
-    ("util-linux", "/usr/bin/setsid"),
-    ("xfsprogs", "/usr/sbin/mkfs.xfs"),
+    ("ethtool", "ethtool"),
+    ("iproute2", "ip"),
+    ("mount", "mount"),
+    ("nftables", "nft"),
+    ("procps", "sysctl"),
+    ("runc", "runc"),
+    ("util-linux", "setsid"),
+    ("xfsprogs", "mkfs.xfs"),
 ];
 
 /// Go builds newer toolchains itself, but only from this version on.
@@ -33,8 +34,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
     if !is_root() {
         missing.push("it is not run by root: network namespaces and mounts need it".to_owned());
     }
-    if !Path::new("/etc/debian_version").exists() {
-        missing.push("this is no Debian: its packages are what the nodes are made of".to_owned());
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if let Some(problem) = release_problem(&release) {
+        missing.push(problem);
     }
     if let Some(problem) = go_problem() {
         missing.push(problem);
@@ -72,6 +74,21 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Nodes and images are made of the packages of one release, Java 17 among them.
+fn release_problem(os_release: &str) -> Option<String> {
+    let field = |name: &str| {
+        let line = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(|value| value.trim_matches(['"', '\'']))
+    };
+    if field("VERSION_CODENAME") == Some("bookworm") {
+        return None;
+    }
+    let name = field("PRETTY_NAME").unwrap_or("an unknown system");
+    Some(format!(
+        "this is {name}, not Debian 12 (bookworm), whose packages nodes and images are made of"
+    ))
+}
+
 fn go_problem() -> Option<String> {
     let advice = format!(
         "install Go {}.{} or newer from https://go.dev/dl and put its bin folder on PATH: \
@@ -95,6 +112,17 @@ fn go_version(said: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_debian_12_is_taken() {
+        let bookworm =
+            "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\n";
+        assert_eq!(release_problem(bookworm), None);
+        let trixie = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nVERSION_CODENAME=trixie\n";
+        let problem = release_problem(trixie).unwrap();
+        assert!(problem.starts_with("this is Debian GNU/Linux 13 (trixie), not Debian 12"));
+        assert!(release_problem("").unwrap().starts_with("this is an unknown system"));
+    }
 
     #[test]
     fn versions_of_go_are_understood() {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::cluster::state::{
-    API_PORT, HOST_ADDRESS, KUBERNETES_NODES, KubernetesNode, NODE_NETWORK, SERVICE_NETWORK,
+    API_PORT, HOST_ADDRESS, KUBERNETES_NODES, KubernetesNode, NODE_NETWORK, POD_NETWORK,
+    SERVICE_NETWORK,
 };
 use crate::command::{command, run, run_with_input, succeeds};
 
@@ -111,11 +112,26 @@ pub(crate) fn remove() -> anyhow::Result<()> {
 /// Says what else on this machine uses the addresses, if anything does.
 pub(crate) fn conflict() -> Option<String> {
     let routes = run(&mut command("ip", ["-4", "route"])).ok()?;
-    let prefix = NODE_NETWORK.split_once(".0.").map_or(NODE_NETWORK, |(prefix, _)| prefix);
-    routes
-        .lines()
-        .find(|route| route.starts_with(prefix) && !route.contains(BRIDGE))
-        .map(str::to_owned)
+    foreign_route(&routes).map(str::to_owned)
+}
+
+/// The first route into one of our networks that is not ours.
+fn foreign_route(routes: &str) -> Option<&str> {
+    // `10.97.` of `10.97.0.0/24`.
+    let prefixes = [NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK]
+        .map(|network| network.split_once("0.0/").map_or(network, |(prefix, _)| prefix));
+    let is_inside = |route: &str| prefixes.iter().any(|prefix| route.starts_with(prefix));
+    routes.lines().find(|route| is_inside(route) && !is_ours(route))
+}
+
+/// Whether the route leads to our bridge or to one of our nodes.
+fn is_ours(route: &str) -> bool {
+    let words: Vec<&str> = route.split_whitespace().collect();
+    words.windows(2).any(|pair| match pair {
+        ["dev", link] => *link == BRIDGE,
+        ["via", address] => KUBERNETES_NODES.iter().any(|node| node.address() == *address),
+        _ => false,
+    })
 }
 
 /// An address that stays the same when what has it is made anew.
@@ -129,4 +145,33 @@ fn link_exists(name: &str) -> bool {
 
 fn ip(words: &str) -> anyhow::Result<String> {
     run(&mut command("ip", words.split(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_routes_are_no_conflict() {
+        let routes = "default via 192.168.1.1 dev eth0\n\
+            10.9.0.0/24 dev eth1 scope link\n\
+            10.97.0.0/24 dev ottla0 proto kernel scope link src 10.97.0.1\n\
+            10.98.1.0/24 via 10.97.0.11 dev ottla0\n\
+            10.98.2.0/24 via 10.97.0.12\n\
+            10.99.0.0/16 via 10.97.0.11 dev ottla0\n";
+        assert_eq!(foreign_route(routes), None);
+    }
+
+    #[test]
+    fn a_foreign_route_into_any_of_our_networks_is_a_conflict() {
+        for route in [
+            "10.97.0.0/24 dev docker0 proto kernel scope link src 10.97.0.1",
+            "10.97.0.11 dev tun0 scope link",
+            "10.98.3.0/24 via 10.97.0.110 dev eth0",
+            "10.99.0.0/16 dev ottla01 scope link",
+        ] {
+            let routes = format!("default via 192.168.1.1 dev eth0\n{route}\n");
+            assert_eq!(foreign_route(&routes), Some(route));
+        }
+    }
 }

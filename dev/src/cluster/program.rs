@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use crate::cache::Inputs;
 use crate::cluster::process;
 use crate::cluster::state::{KubernetesNode, State};
+use crate::command::PROGRAM_FOLDERS;
 use crate::wait;
 
 /// In the environment of every program of ours and of what it starts: `<state folder>:<name>`.
@@ -88,7 +89,7 @@ impl Program {
             .args(&self.arguments)
             .current_dir("/")
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("PATH", PROGRAM_FOLDERS)
             .env("HOME", state.root())
             .env("OTTLA_STATE", state.root())
             .env(MARK, mark(state, &self.name))

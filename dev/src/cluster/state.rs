@@ -1,7 +1,8 @@
 //! Where the local Kubernetes keeps its files, and what its nodes are called.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -72,24 +73,47 @@ pub(crate) struct State {
 impl State {
     /// `OTTLA_STATE`, or the usual place.
     pub(crate) fn locate() -> Self {
-        let root = std::env::var_os("OTTLA_STATE").unwrap_or_else(|| "/var/lib/ottla-dev".into());
-        Self { root: root.into() }
+        let named = std::env::var_os("OTTLA_STATE").unwrap_or_else(|| "/var/lib/ottla-dev".into());
+        Self { root: as_mounted(Path::new(&named)) }
     }
 
     /// Makes the folder, unless it is there; refuses one that belongs to something else.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
-        if self.root.exists() && !self.is_ours() && fs::read_dir(&self.root)?.next().is_some() {
+        if self.is_foreign()? {
             bail!(
                 "{} holds files of something else: choose another folder with OTTLA_STATE",
                 self.root.display()
             );
         }
-        for folder in ["logs", "pki", "kubeconfig"] {
-            fs::create_dir_all(self.root.join(folder))
-                .with_context(|| format!("could not make {}", self.root.display()))?;
-        }
+        self.fill().with_context(|| format!("could not make {}", self.root.display()))
+    }
+
+    /// The mark first, so that a folder with anything in it is known as ours.
+    fn fill(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.root)?;
         fs::write(self.root.join(MARK), "")?;
+        for folder in ["logs", "pki", "kubeconfig"] {
+            fs::create_dir_all(self.root.join(folder))?;
+        }
         Ok(())
+    }
+
+    /// Removes the folder: the mark after everything else, so that what was interrupted can be
+    /// finished.
+    pub(crate) fn remove(&self) -> anyhow::Result<()> {
+        let failed = |path: &Path| format!("could not remove {}", path.display());
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name() != MARK {
+                remove_entry(&entry).with_context(|| failed(&entry.path()))?;
+            }
+        }
+        fs::remove_dir_all(&self.root).with_context(|| failed(&self.root))
+    }
+
+    /// Whether the folder holds files of something else.
+    pub(crate) fn is_foreign(&self) -> io::Result<bool> {
+        Ok(self.root.exists() && !self.is_ours() && fs::read_dir(&self.root)?.next().is_some())
     }
 
     /// Whether there is a state folder and it is ours to remove.
@@ -128,7 +152,89 @@ impl State {
     }
 }
 
+fn remove_entry(entry: &DirEntry) -> io::Result<()> {
+    if entry.file_type()?.is_dir() {
+        fs::remove_dir_all(entry.path())
+    } else {
+        fs::remove_file(entry.path())
+    }
+}
+
+/// The path by which the kernel knows the folder in its list of mounts: whole, and without links.
+fn as_mounted(path: &Path) -> PathBuf {
+    let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // A link stays when `down` removes the folder to which it leads.
+    match (fs::read_link(&path), path.parent()) {
+        (Ok(target), Some(parent)) => without_links(&parent.join(target)),
+        _ => without_links(&path),
+    }
+}
+
+/// Resolves links in that part of the path which exists.
+fn without_links(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => without_links(parent).join(name),
+        _ => path.to_owned(),
+    })
+}
+
 /// A path as text, for the configuration of other programs.
 pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// An empty folder of this name, by its path without links.
+    fn empty_folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("ottla-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder.canonicalize().unwrap()
+    }
+
+    #[test]
+    fn an_interrupted_removal_can_be_finished() {
+        let around = empty_folder("state");
+        let state = State { root: around.join("state") };
+        let kept = around.join("kept");
+        fs::write(&kept, "").unwrap();
+        state.create().unwrap();
+        symlink(&kept, state.path("link")).unwrap();
+        fs::remove_dir_all(state.path("logs")).unwrap();
+        assert!(state.is_ours());
+        state.remove().unwrap();
+        assert!(!state.root().exists());
+        assert!(kept.exists());
+        // Between the mark and the folder.
+        fs::create_dir(state.root()).unwrap();
+        assert!(!state.is_foreign().unwrap());
+        state.remove().unwrap();
+        fs::remove_dir_all(around).unwrap();
+    }
+
+    #[test]
+    fn files_of_something_else_are_foreign() {
+        let state = State { root: empty_folder("foreign") };
+        fs::write(state.path("file"), "").unwrap();
+        assert!(state.is_foreign().unwrap());
+        assert!(state.create().is_err());
+        fs::remove_dir_all(state.root()).unwrap();
+    }
+
+    #[test]
+    fn the_folder_is_known_by_the_path_that_the_kernel_lists() {
+        let around = empty_folder("links");
+        let (real, link) = (around.join("real"), around.join("link"));
+        symlink("real", &link).unwrap();
+        assert_eq!(as_mounted(&link), real);
+        fs::create_dir(&real).unwrap();
+        assert_eq!(as_mounted(&link), real);
+        assert_eq!(as_mounted(&link.join("not/yet")), real.join("not/yet"));
+        assert!(as_mounted(Path::new("not-yet")).is_absolute());
+        fs::remove_dir_all(around).unwrap();
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn layer(title: &str, more_packages: &[&str]) -> anyhow::Result<PathB
         "building {title} without a container engine needs root: run as root, or build the \
          Dockerfile beside the sources with Docker"
     );
-    packages::install(&[("mmdebstrap", "/usr/bin/mmdebstrap")])?;
+    packages::install(&[("mmdebstrap", "mmdebstrap")])?;
     let arguments = arguments(more_packages);
     let inputs = Inputs::new().text(&arguments.join("\n"));
     let folder = cache::folder(title, inputs, |folder| make(&arguments, folder))?;

@@ -28,10 +28,10 @@ const ISOLATE: [&str; 9] =
 /// The tar with the archive for these layers.
 pub(crate) fn layer(kafka: &str, script: &Path, below: &[PathBuf]) -> anyhow::Result<PathBuf> {
     packages::install(&[
-        ("hostname", "/usr/bin/hostname"),
-        ("iproute2", "/usr/sbin/ip"),
-        ("mount", "/usr/bin/mount"),
-        ("util-linux", "/usr/bin/unshare"),
+        ("hostname", "hostname"),
+        ("iproute2", "ip"),
+        ("mount", "mount"),
+        ("util-linux", "unshare"),
     ])?;
     let mut inputs = Inputs::new().text(RUN_INSIDE).file(script)?;
     for layer in below {

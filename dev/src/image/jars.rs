@@ -8,7 +8,7 @@ use crate::packages;
 
 /// The folder with the jars of these profiles of the pom.
 pub(crate) fn folder(pom: &Path, profiles: &str, kafka: &str) -> anyhow::Result<PathBuf> {
-    packages::install(&[("maven", "/usr/bin/mvn")])?;
+    packages::install(&[("maven", "mvn")])?;
     let inputs = Inputs::new().file(pom)?.text(profiles).text(kafka);
     let title = format!("jars-{kafka}-{}", profiles.replace(',', "-"));
     cache::folder(&title, inputs, |folder| {
