@@ -212,14 +212,12 @@ impl Prober {
         if let Some(broker) = &mut self.broker {
             broker.ask_for_replicas(me).await;
         }
-        let quorum = match &mut self.controller {
+        match &mut self.controller {
             Some(controller) if self.broker.as_ref().is_none_or(|broker| broker.last.serving) => {
-                controller.ask_for_quorum(me, self.fetches.as_mut()).await
+                let quorum = controller.ask_for_quorum(me, self.fetches.as_mut()).await;
+                self.quorum_role = quorum.and_then(|quorum| quorum::role(&quorum, me));
             }
-            _ => None,
-        };
-        if let Some(quorum) = quorum {
-            self.quorum_role = quorum::role(&quorum, me);
+            _ => {}
         }
     }
 
