@@ -55,6 +55,8 @@ pub const KAFKA_VERSIONS: [&str; 3] = ["4.2.1", "4.3.1", "4.4.0"];
         .message("controllers that are Colocated live in the brokers: remove controllers.storage, resources, jvm and pod, and set those of brokers"),
     validation = Rule::new("self.controllers.placement != 'Dedicated' || has(self.controllers.storage)")
         .message("controllers.storage is required while controllers are Dedicated: give each controller one volume, such as { name: d0, size: 10Gi }"),
+    validation = Rule::new("has(self.racks) == has(oldSelf.racks)")
+        .message("racks cannot be added or removed yet: the disks of nodes lie where they lie"),
 )]
 pub struct KafkaClusterSpec {
     /// The Kafka release to run.
@@ -152,6 +154,7 @@ pub struct Controllers {
 #[serde(rename_all = "camelCase")]
 pub struct Racks {
     /// The label of Kubernetes nodes that names their zone.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("topologyKey cannot be changed: the disks of nodes lie in the zones that it named"))]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^([a-z0-9.-]+/)?[A-Za-z0-9._-]+$"))]
     pub topology_key: String,
     /// The zones to use, in the order in which brokers are dealt out to them.

@@ -68,6 +68,8 @@ pub struct Failure {
     pub action: String,
     /// Why.
     pub error: ActError,
+    /// Whether what comes later must wait for it.
+    pub blocks: bool,
 }
 
 /// What came of the actions of a pass.
@@ -75,8 +77,16 @@ pub struct Failure {
 pub struct Outcome {
     /// What was done.
     pub applied: Vec<Action>,
-    /// What failed. Later stages were not tried.
+    /// What failed.
     pub failed: Vec<Failure>,
+}
+
+impl Outcome {
+    /// Whether something failed that later actions build upon.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.failed.iter().any(|failure| failure.blocks)
+    }
 }
 
 /// Carries out harmless actions, stage after stage, and stops after a stage with a failure.
@@ -93,7 +103,7 @@ pub async fn act(context: &Context, namespace: &str, actions: Vec<Action>) -> Ou
         });
         let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
         results.into_iter().for_each(|(action, result)| note(&mut outcome, action, result));
-        if !outcome.failed.is_empty() {
+        if outcome.is_blocked() {
             break;
         }
     }
@@ -120,6 +130,7 @@ pub async fn act_permitted(
             None => outcome.failed.push(Failure {
                 action: "a permitted action".to_owned(),
                 error: ActError::Expired,
+                blocks: true,
             }),
         }
     }
@@ -129,8 +140,16 @@ pub async fn act_permitted(
 fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
     match result {
         Ok(()) => outcome.applied.push(action),
-        Err(error) => outcome.failed.push(Failure { action: action.describe(), error }),
+        Err(error) => {
+            let blocks = !is_growth(&action);
+            outcome.failed.push(Failure { action: action.describe(), error, blocks });
+        }
     }
+}
+
+/// A claim that does not grow, because its class cannot, is as good as before.
+fn is_growth(action: &Action) -> bool {
+    matches!(action, Action::Apply { object, .. } if object.kind == Kind::PersistentVolumeClaim)
 }
 
 async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result<(), ActError> {

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -38,6 +38,10 @@ const PAGE_SIZE: u32 = 100;
 /// The kind, in metrics.
 const KIND: &str = "KafkaCluster";
 
+/// The longest that a pass may take. It takes a second or two; one that hangs on an API server which
+/// does not answer would hold up its cluster for as long as the kernel believes in the connection.
+const PASS_MAX: Duration = Duration::from_secs(60);
+
 /// After a pass that failed.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(3);
 
@@ -60,13 +64,17 @@ where
     }
 }
 
+/// What wakes us: a KafkaCluster's metadata.
+type Clusters = Controller<PartialObjectMeta<KafkaCluster>>;
+
 /// One watch over clusters, and one over each kind of their parts: metadata alone, because an
-/// event only wakes us.
+/// event only wakes us, and because one object that is not understood must not hide the others.
 async fn watch(context: Context, scope: Option<String>, stop: CancellationToken) {
     let scope = scope.as_deref();
     let client = context.client.clone();
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let controller = Controller::new(api::<KafkaCluster>(&client, scope), config)
+    let clusters = api::<PartialObjectMeta<KafkaCluster>>(&client, scope);
+    let controller = Controller::new(clusters, config)
         .with_config(Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY));
     let controller = part::<Pod>(controller, &client, scope);
     let controller = part::<StatefulSet>(controller, &client, scope);
@@ -81,18 +89,20 @@ async fn watch(context: Context, scope: Option<String>, stop: CancellationToken)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, |_, _, _| Action::requeue(AFTER_AN_ERROR), Arc::new(context))
         .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(reason = error_chain(&error), "a wake-up came to nothing");
+            match result {
+                Err(error @ controller::Error::QueueError(_)) => {
+                    tracing::warn!(reason = error_chain(&error), "a watch is broken");
+                }
+                Err(error) => {
+                    tracing::debug!(reason = error_chain(&error), "a wake-up came to nothing");
+                }
+                Ok(_) => {}
             }
         })
         .await;
 }
 
-fn part<K>(
-    controller: Controller<KafkaCluster>,
-    client: &Client,
-    scope: Option<&str>,
-) -> Controller<KafkaCluster>
+fn part<K>(controller: Clusters, client: &Client, scope: Option<&str>) -> Clusters
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -110,19 +120,24 @@ where
 fn owner(
     labels: &BTreeMap<String, String>,
     namespace: Option<String>,
-) -> Option<ObjectRef<KafkaCluster>> {
+) -> Option<ObjectRef<PartialObjectMeta<KafkaCluster>>> {
     Some(ObjectRef::new(labels.get(CLUSTER_LABEL)?).within(&namespace?))
 }
 
-async fn reconcile(cluster: Arc<KafkaCluster>, context: Arc<Context>) -> Result<Action, PassError> {
+async fn reconcile(
+    cluster: Arc<PartialObjectMeta<KafkaCluster>>,
+    context: Arc<Context>,
+) -> Result<Action, PassError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let name = cluster.name_any();
     let began = Instant::now();
-    let result = Box::pin(pass(&context, &namespace, &name)).await;
-    context.metrics.reconciled(KIND, began.elapsed(), result.is_ok());
+    let pass = Box::pin(pass(&context, &namespace, &name));
+    let too_long = |_| Err(PassError::TooLong { seconds: PASS_MAX.as_secs() });
+    let result = tokio::time::timeout(PASS_MAX, pass).await.unwrap_or_else(too_long);
+    let succeeded = result.as_ref().is_ok_and(|done| !done.failed);
+    context.metrics.reconciled(KIND, began.elapsed(), succeeded);
     match result {
-        Ok(Some(next)) => Ok(Action::requeue(next)),
-        Ok(None) => Ok(Action::await_change()),
+        Ok(done) => Ok(done.next.map_or_else(Action::await_change, Action::requeue)),
         Err(error) => {
             let cluster = format!("{namespace}/{name}");
             tracing::warn!(cluster, reason = error_chain(&error), "the pass ended early");

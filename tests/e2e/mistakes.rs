@@ -41,6 +41,7 @@ fn sizes() -> Vec<Mistake> {
         (SIZE, json!("2 Gi"), quantity),
         (SIZE, json!("1Mi"), small),
         (SIZE, json!("-1Gi"), small),
+        (SIZE, json!("2Pi"), "size must be at most 1Pi"),
         (VOLUMES, json!([]), "should have at least 1 items"),
         (VOLUMES, json!(many), "must have at most 16 items"),
         (VOLUMES, json!([volume("d0"), volume("d0")]), "Duplicate value"),
@@ -188,7 +189,13 @@ pub(crate) fn of_running() -> Vec<Mistake> {
     let disks = "disks cannot be added, removed or renamed yet";
     let volume = |name: &str| json!({ "name": name, "size": "2Gi" });
     vec![
-        ("/spec/brokers/storage/volumes/0/size", json!("1Gi"), "a disk cannot shrink"),
+        ("/spec/listeners/0/port", json!(9095), "port cannot be changed yet"),
+        ("/spec/listeners/0/tls", json!(true), "tls cannot be changed yet"),
+        (
+            "/spec/racks",
+            json!({ "topologyKey": "topology.kubernetes.io/zone", "zones": ["zone-a"] }),
+            "racks cannot be added or removed yet",
+        ),
         (
             "/spec/brokers/storage/volumes/0/storageClassName",
             json!("fast"),

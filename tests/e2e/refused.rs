@@ -82,10 +82,23 @@ async fn while_running(stage: &Stage) -> anyhow::Result<()> {
     for (reason, mistake) in mistakes::for_the_operator() {
         invalid(&cluster, &base, reason, &mistake).await?;
     }
+    shrunk(&cluster, &base).await?;
     untouched(&cluster, &lives).await?;
     ensure!(request::replace(stage, &cluster.name, &undone(&base)?).await?.is_ok(), "the way back");
     cluster.ready().await?;
     untouched(&cluster, &lives).await
+}
+
+/// A disk that is to shrink stays as large, which is no trouble for the cluster, and is said.
+async fn shrunk(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
+    let mut mistaken = undone(base)?;
+    manifest::set(&mut mistaken, "/spec/brokers/storage/volumes/0/size", json!("1Gi"))?;
+    let answer = request::replace(cluster.stage, &cluster.name, &mistaken).await?;
+    ensure!(answer.is_ok(), "a smaller size is refused: {answer:?}");
+    let message = cluster.says("Ready", "DiskStaysLarger", REPORTED_WITHIN).await?;
+    ensure!(message.contains("a disk never shrinks"), "{message}");
+    say(&format!("refused: DiskStaysLarger: {message}"));
+    Ok(())
 }
 
 /// A merge patch that sets the base again, where `config` was set in the meantime.

@@ -12,7 +12,9 @@ pub struct Storage {
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["name".into()]),
         validation = Rule::new("self.size() == oldSelf.size() && self.all(v, oldSelf.exists(o, o.name == v.name))")
-            .message("disks cannot be added, removed or renamed yet: this release of Ottla only grows them")
+            .message("disks cannot be added, removed or renamed yet: this release of Ottla only grows them"),
+        validation = Rule::new("self[0].name == oldSelf[0].name")
+            .message("the first disk must stay the first: it holds the metadata log")
     )]
     pub volumes: Vec<Volume>,
 }
@@ -21,8 +23,6 @@ pub struct Storage {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!isQuantity(self.size) || !isQuantity(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
-        .message("a disk cannot shrink: keep size as it was or make it larger"),
     validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
         .message("storageClassName cannot be changed: the disk lives in its class; moving to another class is not part of this release of Ottla"),
 )]
@@ -30,11 +30,13 @@ pub struct Volume {
     /// Name, of lower case letters and digits.
     #[schemars(length(min = 1, max = 15), regex(pattern = "^[a-z][a-z0-9]{0,14}$"))]
     pub name: String,
-    /// Size, a Kubernetes quantity such as `100Gi`, at least `100Mi`.
+    /// Size, a Kubernetes quantity such as `100Gi`, from `100Mi` to `1Pi`. A disk grows and never
+    /// shrinks: a smaller size is for disks made later.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(
         validation = Rule::new("isQuantity(self)").message("size is not a quantity: write a number and a unit, such as 100Gi"),
-        validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('100Mi')) >= 0").message("size must be at least 100Mi: Kafka's own metadata needs that much")
+        validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('100Mi')) >= 0").message("size must be at least 100Mi: Kafka's own metadata needs that much"),
+        validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0").message("size must be at most 1Pi: no disk is larger")
     )]
     pub size: String,
     /// StorageClass of the claim; the Kubernetes cluster's default if absent.

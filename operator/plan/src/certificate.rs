@@ -24,7 +24,7 @@ pub const RENEWAL_BEFORE_EXPIRY_SECONDS: i64 = LEAF_LIFE_SECONDS / 3;
 pub const AUTHORITY_LIFE_SECONDS: i64 = 10 * LEAF_LIFE_SECONDS;
 
 /// Creates the CA of a new cluster, or says why it must not: any Secret of ours holds a certificate
-/// that an earlier CA signed, and nodes that run trust no other.
+/// that an earlier CA signed, and nodes that exist trust no other.
 pub(crate) fn authority(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, WaitingOn> {
     let name = desired.names.authority();
     if observed.authority.is_some() {
@@ -33,14 +33,15 @@ pub(crate) fn authority(desired: &Desired, observed: &Observed) -> Result<Vec<Ac
     if let Some(taken) = repair::stranger(observed, Kind::Secret, &name) {
         return Err(taken);
     }
-    if observed.children.keys().any(|(kind, _)| *kind == Kind::Secret) {
+    let signed = |kind: Kind| matches!(kind, Kind::Secret | Kind::StatefulSet);
+    if observed.children.keys().any(|(kind, _)| signed(*kind)) || !observed.pods.is_empty() {
         return Err(WaitingOn::AuthorityLost { secret: name });
     }
     let tree = json!({
         "metadata": {
             "name": name,
             "namespace": desired.names.namespace,
-            "labels": desired.names.labels(),
+            "labels": desired.names.kept_labels(),
         },
         "type": "kubernetes.io/tls",
     });

@@ -10,7 +10,7 @@ use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::object::Kind;
 use crate::observed::{Observed, disk_key};
-use crate::{Plan, repair, resources};
+use crate::{Plan, format, repair, resources};
 
 /// A law that a plan would break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,10 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
             if !repair::serves_nobody(fresh, &node, pod) {
                 return Err(violation("S2", "the node may serve by now"));
             }
+            let claims = fresh.claims.values().filter(|claim| claim.node_id == node.id);
+            if claims.into_iter().any(|claim| claim.terminating) {
+                return Err(violation("S4", "a claim of the node would go with its pod"));
+            }
             Ok(())
         }
         Action::Delete(delete) => {
@@ -128,6 +132,9 @@ fn permit_format(format: &Format, desired: &Desired, fresh: &Observed) -> Result
     if agent.state != AgentState::AwaitingFormat || agent.jvm.is_some() {
         return Err(violation("S5", "the agent does not ask any more"));
     }
+    if format::unseen(identity, agent, node.id).is_some() {
+        return Err(violation("S5", "a volume on record was not found beside the empty ones"));
+    }
     for volume in &format.request.volumes {
         permit_disk(desired, fresh, &node, volume)?;
     }
@@ -165,7 +172,7 @@ fn permit_disk(
     }
     if perhaps_used {
         let kafka = fresh.kafka.known().ok_or_else(|| violation("S5", "Kafka cannot be asked"))?;
-        if kafka.sole_in_sync.contains_key(&node.id) {
+        if kafka.no_copy_elsewhere.contains_key(&node.id) {
             return Err(violation("S1", "a partition has no other in-sync replica"));
         }
     }

@@ -6,16 +6,17 @@ use crate::desired::{Desired, Problem};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
-use crate::{Plan, certificate, format, identity, repair, resources};
+use crate::{Action, Plan, certificate, format, identity, repair, resources};
 
 /// Plans one pass over a cluster.
 ///
 /// 1. Nobody else's cluster, a paused one, or one on its way out, is left alone.
 /// 2. Identity and CA: who the cluster is. Nothing else is made without them.
 /// 3. Certificates, and the objects of the cluster as a whole.
-/// 4. Each node's configuration, claims and StatefulSet.
-/// 5. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
-/// 6. Leftovers.
+/// 4. Nothing of a node where the spec does not fit the data that there is.
+/// 5. Each node's configuration, claims and StatefulSet.
+/// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
+/// 7. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
     observed: &Observed,
@@ -81,8 +82,9 @@ fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
         _ if plan.report.waiting_on.is_empty() => plan.report.waiting_on.push(WaitingOn::Creating),
         _ => {}
     }
+    plan.report.waiting_on.extend(resources::claim::larger(desired, observed, &nodes));
     describe(desired, observed, &nodes, &mut plan.report);
-    plan.actions.sort_by_key(crate::Action::stage);
+    plan.actions.sort_by_key(Action::stage);
     plan
 }
 
@@ -94,6 +96,11 @@ fn work_on_nodes(
     plan: &mut Plan,
     now: Timestamp,
 ) {
+    let mismatches = identity::mismatches(desired, observed);
+    if !mismatches.is_empty() {
+        plan.report.waiting_on.extend(mismatches);
+        return;
+    }
     for leaf in certificate::leaves(desired, observed, nodes, now) {
         match leaf {
             Ok(action) => plan.actions.push(action),
@@ -105,7 +112,14 @@ fn work_on_nodes(
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
     }
-    plan.actions.extend(format::plan(desired, observed, nodes));
+    let restarting = |id: i32, actions: &[Action]| {
+        actions.iter().any(|a| matches!(a, Action::RestartPod(restart) if restart.node_id == id))
+    };
+    for format in format::plan(desired, observed, nodes) {
+        if !restarting(format.node_id, &plan.actions) {
+            plan.actions.push(Action::Format(format));
+        }
+    }
     plan.actions.extend(identity::record(desired, observed));
     plan.actions.extend(repair::orphans(desired, observed, cluster_id, nodes));
 }

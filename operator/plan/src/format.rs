@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatRequest};
 
-use crate::action::{Action, Format};
+use crate::action::Format;
 use crate::desired::Desired;
 use crate::identity;
 use crate::node::Node;
@@ -48,6 +48,11 @@ fn request(
         return Err(wait("its pod is being deleted"));
     }
     let empty = empty_volumes(agent)?;
+    if let Some(volume) = unseen(identity, agent, node.id) {
+        return Err(Objection::Refuse(format!(
+            "volume {volume} of this node is on record and was not found beside the empty ones: put it back"
+        )));
+    }
     for volume in &empty {
         check_disk(desired, observed, identity, node, volume)?;
     }
@@ -79,6 +84,15 @@ fn empty_volumes(agent: &AgentStatus) -> Result<Vec<String>, Objection> {
         }
     }
     Ok(empty)
+}
+
+/// A volume on record that the agent does not see at all, as if its name had changed. What it sees
+/// empty is judged for itself.
+#[must_use]
+pub fn unseen<'a>(identity: &'a Identity, agent: &AgentStatus, node_id: i32) -> Option<&'a str> {
+    let prefix = disk_key(node_id, "");
+    let mut recorded = identity.disks.keys().filter_map(|key| key.strip_prefix(prefix.as_str()));
+    recorded.find(|volume| !agent.disks.iter().any(|disk| disk.volume == **volume))
 }
 
 /// A disk on record must not come back empty, unless a person declared its loss.
@@ -137,7 +151,7 @@ fn check_loss(
         )));
     }
     match &observed.kafka {
-        Answer::Known(kafka) => match kafka.sole_in_sync.get(&node.id) {
+        Answer::Known(kafka) => match kafka.no_copy_elsewhere.get(&node.id) {
             Some(partition) => Err(Objection::Refuse(format!(
                 "its loss is declared, but partition {partition} has no other in-sync replica: an empty disk would make the loss final; delete that topic or wait for another replica"
             ))),
@@ -173,10 +187,6 @@ fn mode(
 }
 
 /// The permits of all nodes that ask and may.
-pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Action> {
-    nodes
-        .iter()
-        .filter_map(|node| decide(desired, observed, nodes, node)?.ok())
-        .map(Action::Format)
-        .collect()
+pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Format> {
+    nodes.iter().filter_map(|node| decide(desired, observed, nodes, node)?.ok()).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, Target};
 use crate::desired::Desired;
-use crate::node::{FIRST_CONTROLLER_ID, Node};
+use crate::node::{FIRST_CONTROLLER_ID, Group, Node};
 use crate::object::{Kind, Object};
 use crate::observed::{Observed, disk_key};
 use crate::repair;
@@ -109,13 +109,73 @@ fn object(desired: &Desired, content: Option<Value>) -> Object {
         "metadata": {
             "name": desired.names.identity(),
             "namespace": desired.names.namespace,
-            "labels": desired.names.labels(),
+            "labels": desired.names.kept_labels(),
         },
     });
     if let Some(content) = content {
         tree["data"] = content;
     }
     Object::new(Kind::ConfigMap, desired.names.identity(), tree)
+}
+
+/// Where the spec does not fit the data that the cluster has. The definition refuses such a change
+/// of a KafkaCluster that exists, but one that is created again may differ in anything.
+pub(crate) fn mismatches(desired: &Desired, observed: &Observed) -> Vec<WaitingOn> {
+    let Some(identity) = &observed.identity else { return Vec::new() };
+    let known: Vec<i32> = identity.voters.keys().copied().collect();
+    let wished = first_voters(desired);
+    let mut found = Vec::new();
+    if !known.is_empty() && known != wished {
+        found.push(format!(
+            "the data of this cluster was made with the controllers {known:?}, and the spec asks for {wished:?}: set controllers.placement and controllers.replicas as they were"
+        ));
+    }
+    let mut disks: Vec<(i32, &str)> = identity.disks.keys().filter_map(|key| disk(key)).collect();
+    disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
+    disks.sort_unstable();
+    disks.dedup();
+    found.extend(disks.into_iter().filter_map(|(id, volume)| left_out(desired, id, volume)));
+    found.extend(identity.voters.iter().filter_map(|(id, directory)| {
+        let mut disks = identity.disks.iter().filter(|(_, found)| *found == directory);
+        moved_metadata(desired, *id, disks.find_map(|(key, _)| disk(key))?.1)
+    }));
+    found.into_iter().map(|detail| WaitingOn::DataMismatch { detail }).collect()
+}
+
+/// The node id and the volume of a key in the record of disks.
+fn disk(key: &str) -> Option<(i32, &str)> {
+    let (id, volume) = key.split_once('/')?;
+    Some((id.parse().ok()?, volume))
+}
+
+fn field(id: i32) -> (Group, &'static str) {
+    if id >= FIRST_CONTROLLER_ID {
+        (Group::Controller, "controllers.storage.volumes")
+    } else {
+        (Group::Broker, "brokers.storage.volumes")
+    }
+}
+
+/// A node that starts without one of its disks takes what was on it for lost.
+fn left_out(desired: &Desired, id: i32, volume: &str) -> Option<String> {
+    let (group, field) = field(id);
+    let volumes = &desired.group(group).volumes;
+    (!volumes.iter().any(|known| known.name == volume)).then(|| {
+        format!(
+            "node {id} has a disk {volume}, which the spec leaves out: name it in {field} as before"
+        )
+    })
+}
+
+/// A voter that finds another metadata log than its own is a stranger to the quorum.
+fn moved_metadata(desired: &Desired, id: i32, volume: &str) -> Option<String> {
+    let (group, field) = field(id);
+    let first = desired.group(group).volumes.first()?;
+    (first.name != volume).then(|| {
+        format!(
+            "node {id} has its metadata log on disk {volume}: {field} must begin with it, as before"
+        )
+    })
 }
 
 /// Notes disks that agents report as formatted and that are not on record.

@@ -10,6 +10,7 @@ use crate::node::{Group, Node};
 /// Label with the KafkaCluster's name, on every object of the cluster. Only objects with it are
 /// ever changed.
 pub const CLUSTER_LABEL: &str = "ottla.dev/cluster";
+const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label with Kafka's `node.id`, on everything that belongs to one node.
 pub const NODE_LABEL: &str = "ottla.dev/node-id";
 /// Label with the node's group, `broker` or `controller`.
@@ -125,13 +126,22 @@ impl Names {
     pub fn labels(&self) -> BTreeMap<String, String> {
         [
             ("app.kubernetes.io/name", "kafka"),
-            ("app.kubernetes.io/instance", self.cluster.as_str()),
+            (INSTANCE_LABEL, self.cluster.as_str()),
             ("app.kubernetes.io/managed-by", "ottla"),
             (CLUSTER_LABEL, self.cluster.as_str()),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+    }
+
+    /// Labels of objects that outlive the KafkaCluster. They name no instance: tools that deploy an
+    /// application of that name and remove what they do not know would take the data with it.
+    #[must_use]
+    pub fn kept_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.labels();
+        labels.remove(INSTANCE_LABEL);
+        labels
     }
 
     /// Labels of everything that belongs to one node.

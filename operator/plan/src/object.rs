@@ -176,7 +176,7 @@ fn is_empty(value: &Value) -> bool {
 
 /// The API server rewrites quantities: `1024Mi` comes back as `1Gi`.
 fn same_quantity(wanted: &str, live: &str) -> bool {
-    matches!((quantity::parse(wanted), quantity::parse(live)), (Some(a), Some(b)) if a == b)
+    matches!((quantity::nanos(wanted), quantity::nanos(live)), (Some(a), Some(b)) if a == b)
 }
 
 #[cfg(test)]

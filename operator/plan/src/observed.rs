@@ -6,7 +6,7 @@ use ottla_crds::agent::AgentStatus;
 use serde_json::Value;
 
 use crate::names::NODE_LABEL;
-use crate::node::Group;
+use crate::node::{Group, Node};
 use crate::object::Kind;
 
 /// An answer, or why there is none.
@@ -150,14 +150,33 @@ pub struct Kafka {
     pub leader: Option<i32>,
     /// Voters of the metadata quorum.
     pub voters: BTreeSet<i32>,
+    /// Voters of which the active controller has not heard for a while, or never.
+    pub silent_voters: BTreeSet<i32>,
     /// Partitions that lack an in-sync replica.
     pub under_replicated: usize,
     /// One of those by name, such as `payments-3`.
     pub under_replicated_example: Option<String>,
-    /// Brokers that are the only in-sync replica of some partition, with one such partition.
-    pub sole_in_sync: BTreeMap<i32, String>,
+    /// Brokers with a replica of some partition that no other broker is in sync for, and one such
+    /// partition of each. A partition that nobody is in sync for counts for all its replicas: any
+    /// of them may be the one that has every acknowledged record.
+    pub no_copy_elsewhere: BTreeMap<i32, String>,
     /// Finalised features.
     pub features: BTreeMap<String, i32>,
+}
+
+impl Kafka {
+    /// Why a node is not part of the cluster at this moment, though it may have been a moment
+    /// before, as a sentence for people.
+    #[must_use]
+    pub fn cut_off(&self, node: &Node) -> Option<&'static str> {
+        if node.is_broker() && self.brokers.get(&node.id) == Some(&true) {
+            return Some("the active controller does not hear from its broker and has fenced it");
+        }
+        if node.is_controller() && self.silent_voters.contains(&node.id) {
+            return Some("the active controller does not hear from it as a voter of the quorum");
+        }
+        None
+    }
 }
 
 /// Everything that a pass knows.

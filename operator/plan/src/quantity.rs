@@ -1,52 +1,93 @@
 //! Kubernetes quantities such as `1.5Gi`, as far as sizes need them.
 
-const SUFFIXES: [(&str, f64); 13] = [
-    ("Ki", 1024.0),
-    ("Mi", 1_048_576.0),
-    ("Gi", 1_073_741_824.0),
-    ("Ti", 1_099_511_627_776.0),
-    ("Pi", 1_125_899_906_842_624.0),
-    ("Ei", 1_152_921_504_606_846_976.0),
-    ("m", 1e-3),
-    ("k", 1e3),
-    ("M", 1e6),
-    ("G", 1e9),
-    ("T", 1e12),
-    ("P", 1e15),
-    ("E", 1e18),
+/// Kubernetes knows nothing smaller than a nano.
+const NANOS: i128 = 1_000_000_000;
+
+/// Suffixes and how many nanos each stands for.
+const SUFFIXES: [(&str, i128); 15] = [
+    ("Ki", NANOS << 10),
+    ("Mi", NANOS << 20),
+    ("Gi", NANOS << 30),
+    ("Ti", NANOS << 40),
+    ("Pi", NANOS << 50),
+    ("Ei", NANOS << 60),
+    ("n", 1),
+    ("u", 1_000),
+    ("m", 1_000_000),
+    ("k", NANOS * 1_000),
+    ("M", NANOS * 1_000_000),
+    ("G", NANOS * 1_000_000_000),
+    ("T", NANOS * 1_000_000_000_000),
+    ("P", NANOS * 1_000_000_000_000_000),
+    ("E", NANOS * 1_000_000_000_000_000_000),
 ];
 
-/// The value of a quantity, or `None` where the text is none.
+/// The value of a quantity in nanos, rounded up, or `None` where the text is none or is out of
+/// reach. Exact: `0.7` and `700m` are the same.
 ///
 /// Kubernetes' own rules: a decimal number, then a binary or decimal suffix or an exponent.
 #[must_use]
-pub fn parse(text: &str) -> Option<f64> {
+pub fn nanos(text: &str) -> Option<i128> {
     let suffix = SUFFIXES.iter().find(|(suffix, _)| text.ends_with(suffix));
-    let (number, factor) = match suffix {
-        Some((suffix, factor)) => (&text[..text.len() - suffix.len()], *factor),
-        None => (text, 1.0),
+    let (number, unit) = match suffix {
+        Some((suffix, unit)) => (&text[..text.len() - suffix.len()], *unit),
+        None => (text, NANOS),
     };
-    let plain = number.chars().all(|c| c.is_ascii_digit() || ".eE+-".contains(c));
-    let value: f64 = if plain { number.parse().ok()? } else { return None };
-    value.is_finite().then_some(value * factor)
+    let (number, exponent) = match number.split_once(['e', 'E']) {
+        Some((number, exponent)) if suffix.is_none() => (number, exponent.parse().ok()?),
+        Some(_) => return None,
+        None => (number, 0_i32),
+    };
+    let (negative, number) = match number.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, number.strip_prefix('+').unwrap_or(number)),
+    };
+    let value = decimal(number, exponent, unit)?;
+    Some(if negative { -value } else { value })
+}
+
+/// `number` times ten to the power of `exponent`, times `unit`.
+fn decimal(number: &str, exponent: i32, unit: i128) -> Option<i128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value = digits.parse::<i128>().ok()?.checked_mul(unit)?;
+    let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+    if shift >= 0 { value.checked_mul(power) } else { Some(rounded_up(value, power)) }
+}
+
+fn rounded_up(value: i128, divisor: i128) -> i128 {
+    value / divisor + i128::from(value % divisor != 0)
 }
 
 /// Whole bytes of a quantity, rounded up as Kubernetes does, or `None` where the text is none or
 /// negative.
 #[must_use]
 pub fn bytes(text: &str) -> Option<u64> {
-    let value = parse(text)?.ceil();
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the range is checked on this very line"
-    )]
-    (0.0..=9.0e18).contains(&value).then_some(value as u64)
+    let value = nanos(text).filter(|value| *value >= 0)?;
+    u64::try_from(rounded_up(value, NANOS)).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_api_server_writes_for_a_quantity_equals_it() {
+        for hundredths in 1..=6400 {
+            let (text, live) =
+                (format!("{}.{:02}", hundredths / 100, hundredths % 100), hundredths * 10);
+            assert_eq!(nanos(&text), nanos(&format!("{live}m")), "{text}");
+        }
+        for (one, other) in [("1.4Gi", "1503238553600m"), ("1e3", "1k"), ("0.5", "500m")] {
+            assert_eq!(nanos(one), nanos(other), "{one} and {other}");
+        }
+        assert_ne!(nanos("1"), nanos("1001m"));
+        assert_eq!(nanos("1e99"), None);
+    }
 
     #[test]
     fn quantities_are_read_as_kubernetes_reads_them() {

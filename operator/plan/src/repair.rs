@@ -122,6 +122,9 @@ fn set(observed: &Observed, node: &Node, wanted: Object, steps: &mut NodeSteps) 
 
 const PENDING: &str = "runs with an older configuration than the spec's; this release of Ottla does not restart nodes that serve";
 
+/// Kubernetes' word for a container that ended again and again, and does not run now.
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+
 /// Whether the pod runs no Kafka, so that deleting it disturbs nobody. Silence proves nothing.
 #[must_use]
 pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
@@ -133,7 +136,10 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
             agent.jvm.is_none()
                 && matches!(agent.state, AgentState::AwaitingFormat | AgentState::Refused)
         }
-        None => pod.stuck.is_some() && pod.restarts == 0,
+        None => match &pod.stuck {
+            Some(stuck) => pod.restarts == 0 || stuck.starts_with(CRASH_LOOP),
+            None => false,
+        },
     }
 }
 

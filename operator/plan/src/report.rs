@@ -37,6 +37,18 @@ pub enum WaitingOn {
         /// What is known.
         detail: String,
     },
+    /// The spec does not fit the data that the cluster has.
+    DataMismatch {
+        /// What differs and what to do.
+        detail: String,
+    },
+    /// A disk is larger than the spec asks for.
+    DiskStaysLarger {
+        /// The claim.
+        claim: String,
+        /// Its size.
+        size: String,
+    },
     /// The CA is missing although nodes trust it.
     AuthorityLost {
         /// The Secret.
@@ -127,6 +139,8 @@ impl WaitingOn {
             WaitingOn::InvalidSpec { .. } => "InvalidSpec",
             WaitingOn::NameTaken { .. } => "NameTaken",
             WaitingOn::IdentityLost { .. } => "IdentityLost",
+            WaitingOn::DataMismatch { .. } => "DataMismatch",
+            WaitingOn::DiskStaysLarger { .. } => "DiskStaysLarger",
             WaitingOn::AuthorityLost { .. } => "AuthorityLost",
             WaitingOn::Terminating { .. } => "Terminating",
             WaitingOn::Deleting => "Deleting",
@@ -153,6 +167,7 @@ impl WaitingOn {
                 | WaitingOn::InvalidSpec { .. }
                 | WaitingOn::NameTaken { .. }
                 | WaitingOn::IdentityLost { .. }
+                | WaitingOn::DataMismatch { .. }
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::DiskRefused { .. }
         )
@@ -161,7 +176,12 @@ impl WaitingOn {
     /// Whether the cluster serves well all the same.
     #[must_use]
     pub fn is_harmless(&self) -> bool {
-        matches!(self, WaitingOn::Paused | WaitingOn::RestartPending { .. })
+        matches!(
+            self,
+            WaitingOn::Paused
+                | WaitingOn::RestartPending { .. }
+                | WaitingOn::DiskStaysLarger { .. }
+        )
     }
 }
 
@@ -182,9 +202,13 @@ impl fmt::Display for WaitingOn {
                 out,
                 "{object} exists and is not part of this cluster: rename or remove it, or choose another name for the cluster"
             ),
-            WaitingOn::IdentityLost { detail } | WaitingOn::KafkaUnknown { detail } => {
-                out.write_str(detail)
-            }
+            WaitingOn::IdentityLost { detail }
+            | WaitingOn::DataMismatch { detail }
+            | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
+            WaitingOn::DiskStaysLarger { claim, size } => write!(
+                out,
+                "claim {claim} stays at {size}, more than the spec asks for: a disk never shrinks"
+            ),
             WaitingOn::AuthorityLost { secret } => write!(
                 out,
                 "Secret {secret} with the cluster's CA is missing while nodes trust it: restore it from a backup"

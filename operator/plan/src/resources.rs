@@ -40,6 +40,7 @@ pub fn of_cluster(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec
 /// Metadata of an object that lives and dies with the KafkaCluster.
 fn owned_metadata(desired: &Desired, name: &str) -> Value {
     let mut metadata = kept_metadata(desired, name);
+    metadata["labels"] = json!(desired.names.labels());
     metadata["ownerReferences"] = json!([{
         "apiVersion": "ottla.dev/v1alpha1",
         "kind": "KafkaCluster",
@@ -55,6 +56,6 @@ fn kept_metadata(desired: &Desired, name: &str) -> Value {
     json!({
         "name": name,
         "namespace": desired.names.namespace,
-        "labels": desired.names.labels(),
+        "labels": desired.names.kept_labels(),
     })
 }

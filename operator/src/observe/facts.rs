@@ -13,7 +13,7 @@ use ottla_plan::names::{
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Child, Claim, Identity, Pod};
-use ottla_plan::resources::pod::TEMPLATE_ANNOTATION;
+use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION};
 use serde_json::Value;
 
 type Children = BTreeMap<(Kind, String), Child>;
@@ -104,7 +104,8 @@ fn pod(object: &DynamicObject) -> Pod {
         conditions.into_iter().flatten().find(|condition| text(condition, "/type") == Some(type_))
     };
     let ready = condition("Ready").and_then(|ready| text(ready, "/status")) == Some("True");
-    let restarts = status.pointer("/containerStatuses/0/restartCount").and_then(Value::as_i64);
+    let container = container(status);
+    let restarts = container.and_then(|kafka| kafka.get("restartCount")?.as_i64());
     Pod {
         uid: object.uid().unwrap_or_default(),
         resource_version: object.resource_version().unwrap_or_default(),
@@ -112,7 +113,7 @@ fn pod(object: &DynamicObject) -> Pod {
         ready,
         terminating: object.metadata.deletion_timestamp.is_some(),
         template: object.annotations().get(TEMPLATE_ANNOTATION).cloned(),
-        stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(status)),
+        stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(container?)),
         restarts: restarts.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
     }
 }
@@ -125,9 +126,15 @@ fn unschedulable(scheduled: Option<&Value>) -> Option<String> {
     })
 }
 
+/// The status of Kafka's container: others may have been put beside it.
+fn container(status: &Value) -> Option<&Value> {
+    let all = status.get("containerStatuses")?.as_array()?;
+    all.iter().find(|container| text(container, "/name") == Some(CONTAINER))
+}
+
 /// Why the container waits, unless that is only the usual way to a start.
-fn waiting(status: &Value) -> Option<String> {
-    let waiting = status.pointer("/containerStatuses/0/state/waiting")?;
+fn waiting(container: &Value) -> Option<String> {
+    let waiting = container.pointer("/state/waiting")?;
     let reason = text(waiting, "/reason")?;
     if matches!(reason, "ContainerCreating" | "PodInitializing") {
         return None;

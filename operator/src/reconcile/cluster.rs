@@ -29,9 +29,32 @@ pub enum PassError {
     /// The status could not be written.
     #[error("the status could not be written")]
     Status(#[source] status::StatusError),
+    /// It took too long, so that it was broken off.
+    #[error(
+        "the pass was broken off after {seconds} s: the Kubernetes API answers slowly or not at all"
+    )]
+    TooLong {
+        /// How long it was given.
+        seconds: u64,
+    },
     /// The plan would break a law, which is a defect in it. Nothing of it was done.
     #[error("the plan would break {0}, so nothing of it was done")]
     Law(String),
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// When the next is due; `None` when the cluster is gone.
+    pub next: Option<Duration>,
+    /// Whether a write failed.
+    pub failed: bool,
+}
+
+impl Done {
+    const GONE: Done = Done { next: None, failed: false };
+    /// The KafkaCluster is another one by now, and all has to be decided afresh.
+    const AT_ONCE: Done = Done { next: Some(Duration::ZERO), failed: false };
 }
 
 /// One pass.
@@ -44,18 +67,13 @@ pub enum PassError {
 /// 6. Act. (client, writes)
 /// 7. Say how it is. (client, one write, and none when nothing changed)
 ///
-/// Returns when the next pass is due; `None` when the cluster is gone.
 ///
 /// # Errors
 /// See [`PassError`]; the next pass decides afresh.
-pub async fn pass(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<Duration>, PassError> {
+pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done, PassError> {
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), namespace);
     let Some(cluster) = api.get_opt(name).await.map_err(PassError::Read)? else {
-        return Ok(None);
+        return Ok(Done::GONE);
     };
     let desired = Desired::parse(&cluster, &context.settings);
     let mut observation = observe(context, &cluster).await.map_err(PassError::Observe)?;
@@ -63,7 +81,7 @@ pub async fn pass(
     announce(context, &cluster, &plan.report);
     if !plan.actions.is_empty() && status::needs_stamp(context, &cluster) {
         status::stamp(context, &cluster).await.map_err(PassError::Status)?;
-        return Ok(Some(Duration::ZERO));
+        return Ok(Done::AT_ONCE);
     }
     let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
     if note_strangers(&outcome, &mut observation.observed) {
@@ -73,11 +91,13 @@ pub async fn pass(
     let failure = outcome.failed.first().map(sentence);
     let next = next_pass(&plan.report, &outcome, context.rest);
     let written =
-        status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref())
-            .await
-            .map_err(PassError::Status)?;
+        status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref()).await;
+    let written = match written {
+        Err(error) if error.is_conflict() => return Ok(Done::AT_ONCE),
+        written => written.map_err(PassError::Status)?,
+    };
     events::publish(context, &cluster, &outcome, written.as_ref()).await;
-    Ok(Some(next))
+    Ok(Done { next: Some(next), failed: !outcome.failed.is_empty() })
 }
 
 fn plan_checked(
@@ -127,7 +147,7 @@ async fn carry_out(
         plan.actions.iter().cloned().partition(Action::is_destructive);
     let mut outcome = act(context, &namespace, harmless).await;
     let Ok(desired) = desired else { return outcome };
-    if destructive.is_empty() || !outcome.failed.is_empty() {
+    if destructive.is_empty() || outcome.is_blocked() {
         return outcome;
     }
     match guard::permits(context, cluster, desired, destructive).await {

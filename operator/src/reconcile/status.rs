@@ -26,6 +26,14 @@ pub enum StatusError {
     NotLeading(#[source] crate::lease::NotLeading),
 }
 
+impl StatusError {
+    /// Whether the KafkaCluster has changed since it was read.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, StatusError::Api(kube::Error::Api(status)) if status.is_conflict())
+    }
+}
+
 /// A status that was written, and the one before it.
 pub struct Written {
     /// Before.
@@ -50,10 +58,11 @@ pub async fn stamp(context: &Context, cluster: &KafkaCluster) -> Result<(), Stat
     status.operator = Some(context.settings.installation.clone());
     let handed_over = cluster.annotations().get(TAKE_OVER_ANNOTATION).is_some();
     tracing::info!(cluster = cluster.name_any(), handed_over, "stamping the cluster as ours");
-    patch(context, cluster, &status, cluster.resource_version().as_deref()).await
+    patch(context, cluster, &status).await
 }
 
-/// Writes the status of a pass, unless it equals the previous one.
+/// Writes the status of a pass, unless it equals the previous one, and only if the KafkaCluster is
+/// still as it was read: another installation may have taken it over since.
 ///
 /// # Errors
 /// See [`StatusError`].
@@ -72,7 +81,7 @@ pub async fn write(
     if current == previous {
         return Ok(None);
     }
-    patch(context, cluster, &current, None).await?;
+    patch(context, cluster, &current).await?;
     Ok(Some(Written { previous, current }))
 }
 
@@ -80,19 +89,19 @@ async fn patch(
     context: &Context,
     cluster: &KafkaCluster,
     status: &KafkaClusterStatus,
-    resource_version: Option<&str>,
 ) -> Result<(), StatusError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &namespace);
-    let mut tree = json!({
+    let tree = json!({
         "apiVersion": "ottla.dev/v1alpha1",
         "kind": "KafkaCluster",
-        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
+        "metadata": {
+            "name": cluster.name_any(),
+            "uid": cluster.uid(),
+            "resourceVersion": cluster.resource_version(),
+        },
         "status": status,
     });
-    if let Some(version) = resource_version {
-        tree["metadata"]["resourceVersion"] = version.into();
-    }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let name = cluster.name_any();
     let patch = Patch::Apply(tree);

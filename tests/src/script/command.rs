@@ -91,6 +91,8 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
         ["kafka", "has", "only", "node", id, "in", "sync", "for", partition] => {
             world.set_sole_in_sync(id.parse()?, partition);
         }
+        ["kafka", "hears", "nothing", "of", id] => world.cut_off(id.parse()?, true),
+        ["kafka", "hears", "of", id, "again"] => world.cut_off(id.parse()?, false),
         ["delete", "cluster,", "and", "create", "it", "again"] => world.recreate(),
         ["delete", "Pod", name] => return world.delete_pod(name),
         ["delete", kind, name] => return world.delete(kind_of(kind)?, name),

@@ -61,6 +61,7 @@ impl World {
     pub fn stick_pod(&mut self, id: i32, reason: &str) -> Result<()> {
         let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
         pod.seen.stuck = Some(reason.to_owned());
+        pod.seen.ready = false;
         Ok(())
     }
 
@@ -77,6 +78,15 @@ impl World {
     /// A broker is the only in-sync replica of a partition.
     pub fn set_sole_in_sync(&mut self, id: i32, partition: &str) {
         self.kafka.sole_in_sync.insert(id, partition.to_owned());
+    }
+
+    /// The active controller hears nothing of a node that runs, or hears of it again.
+    pub fn cut_off(&mut self, id: i32, cut_off: bool) {
+        if cut_off {
+            self.kafka.cut_off.insert(id);
+        } else {
+            self.kafka.cut_off.remove(&id);
+        }
     }
 
     /// No broker is the only in-sync replica of anything.

@@ -1,6 +1,6 @@
 //! Pods, agents, disks and Kafka in the model world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::{
     AgentState, AgentStatus, DiskMeta, DiskStatus, InSync, JvmStatus, QuorumRole,
@@ -50,6 +50,7 @@ pub(super) struct KafkaMood {
     pub(super) silent: Option<String>,
     pub(super) under_replicated: Option<(usize, String)>,
     pub(super) sole_in_sync: BTreeMap<i32, String>,
+    pub(super) cut_off: BTreeSet<i32>,
 }
 
 impl World {
@@ -214,18 +215,21 @@ impl World {
         let (count, example) = self.kafka.under_replicated.clone().unzip();
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),
-            brokers: self.registered.iter().map(|id| (*id, !self.is_ready(*id))).collect(),
+            brokers: self.registered.iter().map(|id| (*id, self.is_fenced(*id))).collect(),
             leader: voters.clone().next(),
+            silent_voters: voters.clone().filter(|id| self.is_fenced(*id)).collect(),
             voters: voters.collect(),
             under_replicated: count.unwrap_or_default(),
             under_replicated_example: example,
-            sole_in_sync: self.kafka.sole_in_sync.clone(),
+            no_copy_elsewhere: self.kafka.sole_in_sync.clone(),
             features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
         })
     }
 
-    fn is_ready(&self, id: i32) -> bool {
-        self.pods.get(&id).is_some_and(|pod| pod.seen.ready)
+    /// Whether the active controller does not hear from a node.
+    fn is_fenced(&self, id: i32) -> bool {
+        let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready);
+        !ready || self.kafka.cut_off.contains(&id)
     }
 }
 

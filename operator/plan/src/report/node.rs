@@ -16,7 +16,8 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
     let (phase, waiting_on) = match (pod, observed.agents.get(&node.id)) {
         (None, _) => (Phase::Pending, Some(WaitingOn::PodMissing { node: node.id })),
         (Some(_), Some(Answer::Known(agent))) => {
-            from_agent(node, agent, refusal(desired, observed, nodes, node))
+            let said = from_agent(node, agent, refusal(desired, observed, nodes, node));
+            doubted(observed, node, said)
         }
         (Some(pod), answer) => silent(observed, node, pod, answer),
     };
@@ -57,6 +58,21 @@ fn silent(
             let detail = "its pod is being started".to_owned();
             (Phase::Pending, Some(WaitingOn::Starting { node: id, detail }))
         }
+    }
+}
+
+/// An agent says what was true at the start of its JVM; Kafka itself may know better by now.
+fn doubted(
+    observed: &Observed,
+    node: &Node,
+    said: (Phase, Option<WaitingOn>),
+) -> (Phase, Option<WaitingOn>) {
+    match observed.kafka.known().and_then(|kafka| kafka.cut_off(node)) {
+        Some(why) if said.1.is_none() => {
+            let waiting_on = WaitingOn::CatchingUp { node: node.id, detail: why.to_owned() };
+            (Phase::CatchingUp, Some(waiting_on))
+        }
+        _ => said,
     }
 }
 

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::kept_metadata;
 use crate::desired::{Desired, Volume};
-use crate::names::{CLUSTER_ID_ANNOTATION, RACK_ANNOTATION, VOLUME_LABEL};
+use crate::names::{CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL, RACK_ANNOTATION, VOLUME_LABEL};
 use crate::node::Node;
-use crate::object::{Kind, Object};
+use crate::object::{Kind, Object, desired_hash};
 use crate::observed::Observed;
 use crate::quantity;
+use crate::report::WaitingOn;
 
 /// The claims of one node.
 #[must_use]
@@ -30,25 +31,60 @@ fn claim(
     volume: &Volume,
 ) -> Object {
     let name = desired.names.claim(node, &volume.name);
-    let mut metadata = kept_metadata(desired, &name);
-    let mut labels = desired.names.node_labels(node);
-    labels.insert(VOLUME_LABEL.to_owned(), volume.name.clone());
-    metadata["labels"] = json!(labels);
+    let live = observed.child(Kind::PersistentVolumeClaim, &name).map(|child| &child.live);
+    let build = |class| {
+        let metadata = metadata(desired, cluster_id, node, volume);
+        let tree = json!({ "metadata": metadata, "spec": spec(volume, live, class) });
+        Object::new(Kind::PersistentVolumeClaim, name.clone(), tree)
+    };
+    let wished = build(volume.class.as_deref());
+    // Kubernetes lets nobody move a claim to another class, so one that has to be written keeps its
+    // own, whatever the spec says by now.
+    match live.and_then(|live| live.pointer("/spec/storageClassName")?.as_str()) {
+        Some(class) if live.and_then(desired_hash) != Some(wished.hash()) => build(Some(class)),
+        _ => wished,
+    }
+}
+
+fn metadata(desired: &Desired, cluster_id: &str, node: &Node, volume: &Volume) -> Value {
+    let mut metadata = kept_metadata(desired, &desired.names.claim(node, &volume.name));
+    metadata["labels"][NODE_LABEL] = node.id.to_string().into();
+    metadata["labels"][GROUP_LABEL] = node.group.word().into();
+    metadata["labels"][VOLUME_LABEL] = volume.name.as_str().into();
     metadata["annotations"] = json!({ CLUSTER_ID_ANNOTATION: cluster_id });
     if let Some(rack) = &node.rack {
         metadata["annotations"][RACK_ANNOTATION] = rack.as_str().into();
     }
-    let live = observed.child(Kind::PersistentVolumeClaim, &name).map(|child| &child.live);
+    metadata
+}
+
+fn spec(volume: &Volume, live: Option<&Value>, class: Option<&str>) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],
         "volumeMode": "Filesystem",
         "resources": { "requests": { "storage": size(volume, live) } },
     });
-    if let Some(class) = &volume.class {
-        spec["storageClassName"] = class.as_str().into();
+    if let Some(class) = class {
+        spec["storageClassName"] = class.into();
     }
-    let tree = json!({ "metadata": metadata, "spec": spec });
-    Object::new(Kind::PersistentVolumeClaim, name, tree)
+    spec
+}
+
+/// Claims that hold more than the spec asks for.
+pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
+    let of_node = |node: &Node| {
+        let volumes = desired.group(node.group).volumes.iter();
+        volumes
+            .filter_map(|volume| {
+                let claim = desired.names.claim(node, &volume.name);
+                let live = &observed.child(Kind::PersistentVolumeClaim, &claim)?.live;
+                let size = live.pointer("/spec/resources/requests/storage")?.as_str()?.to_owned();
+                let larger = quantity::bytes(&size) > Some(volume.size_bytes);
+                larger.then_some(WaitingOn::DiskStaysLarger { claim, size })
+            })
+            .collect::<Vec<_>>()
+    };
+    nodes.iter().flat_map(of_node).collect()
 }
 
 /// A claim that somebody else grew beyond the spec stays as large: claims cannot shrink.

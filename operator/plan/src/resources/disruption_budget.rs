@@ -11,7 +11,8 @@ use crate::observed::Observed;
 
 /// The budget of a group; none for a single node, which could otherwise never be drained.
 ///
-/// While any partition lacks a replica, or nobody can say, no node may be evicted.
+/// While any partition lacks a replica, any node is cut off from the others, or nobody can say, no
+/// node may be evicted.
 #[must_use]
 pub fn group(
     desired: &Desired,
@@ -23,7 +24,9 @@ pub fn group(
     if count < 2 {
         return None;
     }
-    let healthy = observed.kafka.known().is_some_and(|kafka| kafka.under_replicated == 0);
+    let healthy = observed.kafka.known().is_some_and(|kafka| {
+        kafka.under_replicated == 0 && nodes.iter().all(|node| kafka.cut_off(node).is_none())
+    });
     let name = desired.names.disruption_budget(group);
     let tree = json!({
         "metadata": owned_metadata(desired, &name),

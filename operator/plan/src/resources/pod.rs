@@ -15,6 +15,8 @@ mod volume;
 /// Annotation of a pod with the hash of the template that it was made from.
 pub const TEMPLATE_ANNOTATION: &str = "ottla.dev/template";
 
+pub use container::NAME as CONTAINER;
+
 /// The user that Kafka runs as, and the group that owns its disks.
 const USER_ID: i64 = 1001;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::desired::{Desired, GroupDesired};
 
 /// Name of the container.
-pub(super) const NAME: &str = "kafka";
+pub const NAME: &str = "kafka";
 
 pub(super) fn kafka(desired: &Desired, group: &GroupDesired) -> Value {
     let mut container = json!({
