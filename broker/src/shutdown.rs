@@ -35,11 +35,13 @@ impl Signals {
     /// Reports each of them.
     pub(crate) async fn report(mut self, messages: mpsc::Sender<Message>) -> io::Result<()> {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => tracing::info!("told to stop by SIGTERM"),
-                _ = self.interrupt.recv() => tracing::info!("told to stop by SIGINT"),
-            }
+            let name = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            };
             let _ending = messages.send(Message::Event(Event::StopAsked)).await;
+            // Afterwards, as nobody may be reading the log any more.
+            tracing::info!("told to stop by {name}");
         }
     }
 }

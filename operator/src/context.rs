@@ -30,6 +30,39 @@ pub struct Context {
     pub recorder: Recorder,
     /// Of which clusters it was said that another installation owns them.
     pub standing_by: StandingBy,
+    /// What was written for each cluster in its last pass.
+    pub repeats: Repeats,
+}
+
+/// How often the same writes were made for a cluster in passes that followed each other. They come
+/// to nothing: somebody else, such as an admission webhook, undoes them. It only sets the pace.
+/// Clones share all.
+#[derive(Clone, Debug, Default)]
+pub struct Repeats(Arc<Mutex<BTreeMap<String, Written>>>);
+
+/// What the last pass over a cluster wrote, and how many passes before it wrote just the same.
+#[derive(Debug)]
+struct Written {
+    actions: Vec<String>,
+    before: u32,
+}
+
+impl Repeats {
+    /// Notes what a pass wrote. Returns how many passes before it wrote just the same.
+    #[must_use]
+    pub fn note(&self, cluster: &str, written: Vec<String>) -> u32 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_empty() {
+            known.remove(cluster);
+            return 0;
+        }
+        let before = match known.get(cluster) {
+            Some(last) if last.actions == written => last.before.saturating_add(1),
+            _ => 0,
+        };
+        known.insert(cluster.to_owned(), Written { actions: written, before });
+        before
+    }
 }
 
 /// Clusters that another installation owns. It only keeps the log from saying the same at each
@@ -67,6 +100,16 @@ pub fn recorder(client: Client, process: &str) -> Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_writes_are_counted_until_others_come() {
+        let repeats = Repeats::default();
+        let note = |words: &[&str]| {
+            repeats.note("shop/orders", words.iter().map(|word| (*word).to_owned()).collect())
+        };
+        assert_eq!([note(&["a"]), note(&["a"]), note(&["a"]), note(&["b"])], [0, 1, 2, 0]);
+        assert_eq!([note(&["b"]), note(&[]), note(&["b"])], [1, 0, 0]);
+    }
 
     #[test]
     fn the_same_owner_is_news_once() {

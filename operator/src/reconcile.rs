@@ -20,11 +20,22 @@ const NEEDS_A_PERSON: Duration = Duration::from_secs(5);
 /// After a failed write, so that a broken API server is not hammered.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(2);
 
-/// When the next pass is due, where `rest` is how long a cluster at rest is left alone.
-fn next_pass(report: &ottla_plan::Report, outcome: &Outcome, rest: Duration) -> Duration {
+/// So many passes with the same writes are chance; a webhook that undoes what we write goes on.
+const REPEATS_MAX: u32 = 5;
+
+/// When the next pass is due, where `rest` is how long a cluster at rest is left alone, and `repeats`
+/// how many passes before wrote just the same.
+fn next_pass(
+    report: &ottla_plan::Report,
+    outcome: &Outcome,
+    repeats: u32,
+    rest: Duration,
+) -> Duration {
     let waiting = || report.all_waiting();
     if !outcome.failed.is_empty() {
         AFTER_A_FAILURE
+    } else if repeats > REPEATS_MAX {
+        rest
     } else if !outcome.applied.is_empty() {
         AFTER_A_WRITE
     } else if waiting().any(|waiting_on| !waiting_on.needs_person() && !waiting_on.is_harmless()) {

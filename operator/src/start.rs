@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::client::{ClientError, configuration, connect};
-use crate::context::{Context, StandingBy, recorder};
+use crate::context::{Context, Repeats, StandingBy, recorder};
 use crate::health::{HealthError, HealthServer};
 use crate::lease::{Candidate, Election, Leadership, LeadershipLost};
 use crate::metrics::Metrics;
@@ -55,6 +55,7 @@ pub async fn start(args: Args) -> Result<(), StartError> {
     let context = Context {
         recorder: recorder(client.clone(), &process),
         standing_by: StandingBy::default(),
+        repeats: Repeats::default(),
         client,
         reach: Arc::new(Network),
         settings: settings(&args, &own_namespace),

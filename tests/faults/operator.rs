@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::runtime::events::Recorder;
 use ottla_operator::client::connect_through;
-use ottla_operator::context::{Context, StandingBy, recorder};
+use ottla_operator::context::{Context, Repeats, StandingBy, recorder};
 use ottla_operator::lease::{Leadership, Standing};
 use ottla_operator::metrics::Metrics;
 use ottla_operator::run::run;
@@ -55,6 +55,7 @@ impl Operator {
             rest: REST,
             recorder,
             standing_by: StandingBy::default(),
+            repeats: Repeats::default(),
         };
         let killed = faults.crashed();
         let work = Box::pin(run(context, vec![namespace.to_owned()], CancellationToken::new()));

@@ -89,7 +89,9 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     }
     log(&cluster, &outcome);
     let failure = outcome.failed.first().map(sentence);
-    let next = next_pass(&plan.report, &outcome, context.rest);
+    let written = outcome.applied.iter().map(Action::describe).collect();
+    let repeats = context.repeats.note(&full_name(&cluster), written);
+    let next = next_pass(&plan.report, &outcome, repeats, context.rest);
     let written =
         status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref()).await;
     let written = match written {
