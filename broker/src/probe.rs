@@ -39,6 +39,8 @@ const METRICS_PAUSE: Duration = Duration::from_secs(2);
 /// A start that is over sooner is not held up by them: the first look takes a busy JVM half a
 /// second.
 const METRICS_AFTER: Duration = Duration::from_secs(15);
+/// So many questions about the quorum may go without an answer, as during an election.
+const UNANSWERED_MAX: u32 = 2;
 /// The first limit of a question. While nobody listens it ends the client's own retries, whose
 /// pauses grow; it doubles whenever Kafka listens and takes longer.
 const PATIENCE_MIN: Duration = Duration::from_millis(400);
@@ -121,6 +123,8 @@ struct Prober {
     /// share one copy of the metadata log, and a broker is let in when that copy has caught up.
     fetches: Option<FetchWatch>,
     quorum_role: Option<QuorumRole>,
+    /// How many questions about the quorum in a row were not answered.
+    unanswered: u32,
     metrics: Metrics,
     metrics_at: Option<Instant>,
     began: Instant,
@@ -156,6 +160,7 @@ impl Prober {
             controller: roles.controller.then(|| Side::new(controller, "controller")),
             fetches: (!roles.broker).then(FetchWatch::default),
             quorum_role: None,
+            unanswered: 0,
             metrics: Metrics::default(),
             metrics_at: None,
             began: Instant::now(),
@@ -215,9 +220,19 @@ impl Prober {
         match &mut self.controller {
             Some(controller) if self.broker.as_ref().is_none_or(|broker| broker.last.serving) => {
                 let quorum = controller.ask_for_quorum(me, self.fetches.as_mut()).await;
-                self.quorum_role = quorum.and_then(|quorum| quorum::role(&quorum, me));
+                self.note_role(quorum.map(|quorum| quorum::role(&quorum, me)));
             }
             _ => {}
+        }
+    }
+
+    /// One answer that does not come says nothing; after several the role is unknown.
+    fn note_role(&mut self, answer: Option<Option<QuorumRole>>) {
+        self.unanswered = if answer.is_some() { 0 } else { self.unanswered.saturating_add(1) };
+        match answer {
+            Some(role) => self.quorum_role = role,
+            None if self.unanswered > UNANSWERED_MAX => self.quorum_role = None,
+            None => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! Carries out a plan. It decides nothing: every action is as specific as a write can be.
 
+use std::collections::BTreeSet;
+
 use futures::StreamExt;
 use futures::stream::iter;
 use ottla_plan::Action;
@@ -82,6 +84,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What was tried, in words, whether it was done or failed.
+    #[must_use]
+    pub fn tried(&self) -> BTreeSet<String> {
+        let failed = self.failed.iter().map(|failure| failure.action.clone());
+        self.applied.iter().map(Action::describe).chain(failed).collect()
+    }
+
     /// Whether something failed that later actions build upon.
     #[must_use]
     pub fn is_blocked(&self) -> bool {

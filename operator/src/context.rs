@@ -1,6 +1,6 @@
 //! What every pass needs: the ways to Kubernetes and to nodes, and who we are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Client;
@@ -30,27 +30,27 @@ pub struct Context {
     pub recorder: Recorder,
     /// Of which clusters it was said that another installation owns them.
     pub standing_by: StandingBy,
-    /// What was written for each cluster in its last pass.
+    /// What was tried for each cluster in its last pass.
     pub repeats: Repeats,
 }
 
-/// How often the same writes were made for a cluster in passes that followed each other. They come
-/// to nothing: somebody else, such as an admission webhook, undoes them. It only sets the pace.
+/// How often the same writes were tried for a cluster in passes that followed each other. They come
+/// to nothing: they are refused, or somebody else, such as an admission webhook, undoes them. It only sets the pace.
 /// Clones share all.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats(Arc<Mutex<BTreeMap<String, Written>>>);
 
-/// What the last pass over a cluster wrote, and how many passes before it wrote just the same.
+/// What the last pass over a cluster tried, and how many passes before it tried just the same.
 #[derive(Debug)]
 struct Written {
-    actions: Vec<String>,
+    actions: BTreeSet<String>,
     before: u32,
 }
 
 impl Repeats {
     /// Notes what a pass wrote. Returns how many passes before it wrote just the same.
     #[must_use]
-    pub fn note(&self, cluster: &str, written: Vec<String>) -> u32 {
+    pub fn note(&self, cluster: &str, written: BTreeSet<String>) -> u32 {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if written.is_empty() {
             known.remove(cluster);

@@ -20,11 +20,14 @@ const NEEDS_A_PERSON: Duration = Duration::from_secs(5);
 /// After a failed write, so that a broken API server is not hammered.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(2);
 
-/// So many passes with the same writes are chance; a webhook that undoes what we write goes on.
+/// So many passes that try just the same are chance; whoever refuses or undoes it goes on.
 const REPEATS_MAX: u32 = 5;
 
+/// The pace after that, while something else is under way.
+const SLOWER: Duration = Duration::from_secs(5);
+
 /// When the next pass is due, where `rest` is how long a cluster at rest is left alone, and `repeats`
-/// how many passes before wrote just the same.
+/// how many passes before tried just the same.
 fn next_pass(
     report: &ottla_plan::Report,
     outcome: &Outcome,
@@ -32,13 +35,16 @@ fn next_pass(
     rest: Duration,
 ) -> Duration {
     let waiting = || report.all_waiting();
+    let under_way =
+        || waiting().any(|waiting_on| !waiting_on.needs_person() && !waiting_on.is_harmless());
+    if repeats > REPEATS_MAX {
+        return if under_way() || !outcome.failed.is_empty() { SLOWER.min(rest) } else { rest };
+    }
     if !outcome.failed.is_empty() {
         AFTER_A_FAILURE
-    } else if repeats > REPEATS_MAX {
-        rest
     } else if !outcome.applied.is_empty() {
         AFTER_A_WRITE
-    } else if waiting().any(|waiting_on| !waiting_on.needs_person() && !waiting_on.is_harmless()) {
+    } else if under_way() {
         UNDER_WAY
     } else if waiting().any(ottla_plan::WaitingOn::needs_person) {
         NEEDS_A_PERSON.min(rest)

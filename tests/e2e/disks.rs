@@ -161,7 +161,8 @@ async fn stays_refused(cluster: &Cluster<'_>, ids: &[i32]) -> anyhow::Result<()>
     throughout("that the nodes stay refused", UNTOUCHED_FOR, async || {
         let status = cluster.status().await?;
         let nodes = status.brokers.iter().filter(|node| ids.contains(&node.id));
-        let other: Vec<_> = nodes.filter(|node| node.phase != "Refused").collect();
+        let waits = ["Refused", "Unknown"];
+        let other: Vec<_> = nodes.filter(|node| !waits.contains(&node.phase.as_str())).collect();
         let touched = cluster.lives().await? != lives;
         Ok(if other.is_empty() && !touched { Ok(()) } else { Err(format!("{other:?}")) })
     })

@@ -60,13 +60,24 @@ async fn put_right(
     pointer: &str,
     value: Value,
 ) -> anyhow::Result<()> {
+    cluster.ready().await?;
     let api = of_kind(cluster.stage, api_version, kind);
-    let before = api.get(name).await.with_context(|| format!("no {kind} {name}"))?;
     let field = |tree: &Value| tree.pointer(pointer).cloned();
-    ensure!(field(&before.data) != Some(value.clone()), "{kind} {name} is like that already");
-    let mut changed = before.clone();
-    manifest::set(&mut changed.data, pointer, value.clone())?;
-    api.replace(name, &PostParams::default(), &changed).await?;
+    let before =
+        until(&format!("{kind} {name} to be changed by hand"), MENDED_WITHIN, async || {
+            let before = api.get(name).await.with_context(|| format!("no {kind} {name}"))?;
+            ensure!(
+                field(&before.data) != Some(value.clone()),
+                "{kind} {name} is like that already"
+            );
+            let mut changed = before.clone();
+            manifest::set(&mut changed.data, pointer, value.clone())?;
+            match api.replace(name, &PostParams::default(), &changed).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Err(status.message)),
+                replaced => Ok(Ok(replaced.map(|_| before)?)),
+            }
+        })
+        .await?;
     until(&format!("{kind} {name} to be put right"), MENDED_WITHIN, async || {
         let now = api.get(name).await?;
         let changed = now.resource_version() != before.resource_version();

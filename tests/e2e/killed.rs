@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, ListParams};
 
@@ -67,10 +67,13 @@ pub(crate) async fn delete(stage: &Stage, pod: &str, grace: Option<u32>) -> anyh
 
 /// The node that leads the metadata quorum.
 pub(crate) async fn leader(cluster: &Cluster<'_>) -> anyhow::Result<i32> {
-    let status = cluster.status().await?;
-    let mut nodes = status.brokers.iter().chain(&status.controllers);
-    let leader = nodes.find(|node| node.role.as_deref() == Some("Leader"));
-    Ok(leader.context("the status names no leader")?.id)
+    until("the status to name the quorum's leader", READY_WITHIN, async || {
+        let status = cluster.status().await?;
+        let mut nodes = status.brokers.iter().chain(&status.controllers);
+        let leader = nodes.find(|node| node.role.as_deref() == Some("Leader"));
+        Ok(leader.map(|node| node.id).ok_or_else(|| format!("{nodes:?}")))
+    })
+    .await
 }
 
 /// Waits until the pods that were killed live again and the cluster is Ready; no other pod may

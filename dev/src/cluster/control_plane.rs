@@ -100,7 +100,8 @@ fn api_server(state: &State, kubernetes: &Path) -> anyhow::Result<Program> {
             "--allow-privileged=true".to_owned(),
             format!("--audit-policy-file={}", text(&state.path("audit-policy.json"))),
             format!("--audit-log-path={}", text(&state.log("audit"))),
-            "--audit-log-maxsize=500".to_owned(),
+            // Tests read the log of a whole run out of one file.
+            "--audit-log-maxsize=4000".to_owned(),
             "--audit-log-maxbackup=2".to_owned(),
             "--profiling=false".to_owned(),
         ],

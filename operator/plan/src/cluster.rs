@@ -112,16 +112,20 @@ fn work_on_nodes(
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
     }
-    let restarting = |id: i32, actions: &[Action]| {
-        actions.iter().any(|a| matches!(a, Action::RestartPod(restart) if restart.node_id == id))
-    };
-    for format in format::plan(desired, observed, nodes) {
-        if !restarting(format.node_id, &plan.actions) {
-            plan.actions.push(Action::Format(format));
-        }
-    }
+    // A node that is about to be replaced formats in its next life.
+    let mut formats = format::plan(desired, observed, nodes);
+    formats.retain(|format| !restarts(&plan.actions, format.node_id));
+    plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(identity::record(desired, observed));
     plan.actions.extend(repair::orphans(desired, observed, cluster_id, nodes));
+}
+
+fn restarts(actions: &[Action], node_id: i32) -> bool {
+    let mut restarted = actions.iter().filter_map(|action| match action {
+        Action::RestartPod(restart) => Some(restart.node_id),
+        _ => None,
+    });
+    restarted.any(|id| id == node_id)
 }
 
 fn describe(desired: &Desired, observed: &Observed, nodes: &[Node], report: &mut Report) {

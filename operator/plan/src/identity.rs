@@ -10,7 +10,7 @@ use crate::action::{Action, Target};
 use crate::desired::Desired;
 use crate::node::{FIRST_CONTROLLER_ID, Group, Node};
 use crate::object::{Kind, Object};
-use crate::observed::{Observed, disk_key};
+use crate::observed::{Claim, Identity, Observed, disk_key};
 use crate::repair;
 use crate::report::WaitingOn;
 
@@ -122,24 +122,37 @@ fn object(desired: &Desired, content: Option<Value>) -> Object {
 /// of a KafkaCluster that exists, but one that is created again may differ in anything.
 pub(crate) fn mismatches(desired: &Desired, observed: &Observed) -> Vec<WaitingOn> {
     let Some(identity) = &observed.identity else { return Vec::new() };
-    let known: Vec<i32> = identity.voters.keys().copied().collect();
-    let wished = first_voters(desired);
-    let mut found = Vec::new();
-    if !known.is_empty() && known != wished {
-        found.push(format!(
-            "the data of this cluster was made with the controllers {known:?}, and the spec asks for {wished:?}: set controllers.placement and controllers.replicas as they were"
-        ));
-    }
+    let mut found: Vec<String> = other_voters(desired, identity).into_iter().collect();
     let mut disks: Vec<(i32, &str)> = identity.disks.keys().filter_map(|key| disk(key)).collect();
     disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
     disks.sort_unstable();
     disks.dedup();
     found.extend(disks.into_iter().filter_map(|(id, volume)| left_out(desired, id, volume)));
+    found.extend(observed.claims.values().find_map(|claim| without_rack(desired, claim)));
     found.extend(identity.voters.iter().filter_map(|(id, directory)| {
         let mut disks = identity.disks.iter().filter(|(_, found)| *found == directory);
         moved_metadata(desired, *id, disks.find_map(|(key, _)| disk(key))?.1)
     }));
     found.into_iter().map(|detail| WaitingOn::DataMismatch { detail }).collect()
+}
+
+fn other_voters(desired: &Desired, identity: &Identity) -> Option<String> {
+    let known: Vec<i32> = identity.voters.keys().copied().collect();
+    let wished = first_voters(desired);
+    (!known.is_empty() && known != wished).then(|| {
+        format!(
+            "the data of this cluster was made with the controllers {known:?}, and the spec asks for {wished:?}: {AGAIN} controllers.placement and controllers.replicas as they were"
+        )
+    })
+}
+
+/// The way back: no rule lets a KafkaCluster that exists change what does not fit.
+const AGAIN: &str = "delete the KafkaCluster, whose data stays, and create it again with";
+
+/// Without racks a claim's zone would be forgotten, and nothing else remembers it.
+fn without_rack(desired: &Desired, claim: &Claim) -> Option<String> {
+    let rack = claim.rack.as_ref().filter(|_| desired.racks.is_none())?;
+    Some(format!("node {} lives in zone {rack}: {AGAIN} racks as they were", claim.node_id))
 }
 
 /// The node id and the volume of a key in the record of disks.
@@ -162,7 +175,7 @@ fn left_out(desired: &Desired, id: i32, volume: &str) -> Option<String> {
     let volumes = &desired.group(group).volumes;
     (!volumes.iter().any(|known| known.name == volume)).then(|| {
         format!(
-            "node {id} has a disk {volume}, which the spec leaves out: name it in {field} as before"
+            "node {id} has a disk {volume}, which the spec leaves out: {AGAIN} that disk in {field}"
         )
     })
 }
@@ -173,7 +186,7 @@ fn moved_metadata(desired: &Desired, id: i32, volume: &str) -> Option<String> {
     let first = desired.group(group).volumes.first()?;
     (first.name != volume).then(|| {
         format!(
-            "node {id} has its metadata log on disk {volume}: {field} must begin with it, as before"
+            "node {id} has its metadata log on disk {volume}: {AGAIN} that disk as the first in {field}"
         )
     })
 }

@@ -142,9 +142,10 @@ pub fn foreign_lists(wanted: &Value, live: &Value) -> Vec<Vec<String>> {
     let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else { return Vec::new() };
     let mut found = Vec::new();
     for (field, wanted) in wanted {
-        match (wanted, live.get(field)) {
-            (Value::Array(_), Some(live)) if !holds(wanted, live) => {
-                found.push(vec![field.clone()])
+        let live = live.get(field);
+        match (wanted, live) {
+            (Value::Array(_), Some(_)) if !field_holds(field, wanted, live) => {
+                found.push(vec![field.clone()]);
             }
             (Value::Object(_), Some(live)) => {
                 let inner = foreign_lists(wanted, live).into_iter();
@@ -200,8 +201,11 @@ mod tests {
 
     #[test]
     fn lists_with_something_else_in_them_are_found() {
-        let wanted = json!({"spec": {"ports": [{"port": 1}], "same": [1]}, "data": {"a": "b"}});
-        let live = json!({"spec": {"ports": [{"port": 1}, {"port": 2}], "same": [1]}, "data": {}});
+        let wanted = json!({"spec": {"ports": [{"port": 1}], "same": [1]}, "ownerReferences": [1]});
+        let live = json!({
+            "spec": {"ports": [{"port": 1}, {"port": 2}], "same": [1]},
+            "ownerReferences": [1, 2],
+        });
         assert_eq!(foreign_lists(&wanted, &live), [["spec", "ports"]]);
     }
 

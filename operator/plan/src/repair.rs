@@ -137,10 +137,21 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
                 && matches!(agent.state, AgentState::AwaitingFormat | AgentState::Refused)
         }
         None => match &pod.stuck {
+            Some(_) if is_heard_of(observed, node) => false,
             Some(stuck) => pod.restarts == 0 || stuck.starts_with(CRASH_LOOP),
             None => false,
         },
     }
+}
+
+/// Whether Kafka itself hears from the node. A Kubernetes node that is cut off may run its pods long
+/// after the last word of it.
+fn is_heard_of(observed: &Observed, node: &Node) -> bool {
+    observed.kafka.known().is_some_and(|kafka| {
+        let broker = kafka.brokers.get(&node.id) == Some(&false);
+        let voter = kafka.voters.contains(&node.id) && !kafka.silent_voters.contains(&node.id);
+        broker || voter
+    })
 }
 
 fn restart(node: &Node, pod: &Pod, set: &Child) -> Action {

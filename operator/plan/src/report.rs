@@ -295,6 +295,13 @@ impl Report {
         Report { waiting_on: vec![waiting_on], ..Report::default() }
     }
 
+    /// What people are told first: what keeps the cluster from serving well, if anything does.
+    #[must_use]
+    pub fn first_waiting(&self) -> Option<&WaitingOn> {
+        let mut serious = self.all_waiting().filter(|waiting_on| !waiting_on.is_harmless());
+        serious.next().or_else(|| self.all_waiting().next())
+    }
+
     /// Everything that is waited for: the cluster's reasons, then those of nodes.
     pub fn all_waiting(&self) -> impl Iterator<Item = &WaitingOn> {
         self.waiting_on.iter().chain(self.nodes.iter().filter_map(|node| node.waiting_on.as_ref()))

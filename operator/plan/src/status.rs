@@ -90,7 +90,7 @@ fn summary(report: &Report) -> Summary {
     Summary {
         brokers: count(&|node| node.node.is_broker()),
         controllers: count(&|node| node.node.is_controller()),
-        waiting_on: report.all_waiting().next().map(ToString::to_string),
+        waiting_on: report.first_waiting().map(ToString::to_string),
     }
 }
 
@@ -143,7 +143,7 @@ impl Verdict {
         let serious: Vec<&WaitingOn> =
             report.all_waiting().filter(|waiting_on| !waiting_on.is_harmless()).collect();
         let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
-        let first = serious.first().copied().or_else(|| report.all_waiting().next());
+        let first = report.first_waiting();
         // What is waited for may never come without the write that failed.
         let (reason, message) = match (stalled, failure, first) {
             (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
@@ -212,7 +212,7 @@ fn operation(
         done: count(report.nodes.iter().filter(|node| node.ready).count()),
         of: count(report.nodes.len()),
         since: before.map_or_else(|| seconds(now), |operation| operation.since.clone()),
-        waiting_on: report.all_waiting().next().map(ToString::to_string),
+        waiting_on: report.first_waiting().map(ToString::to_string),
     })
 }
 

@@ -15,26 +15,28 @@ const UPDATE: &str = "Update";
 
 /// Hands over what we created, and everything in `lists`, given by the names of the fields that
 /// lead to each. Returns whether anything changed.
-pub(super) fn hand_over(entries: &mut [ManagedFieldsEntry], lists: &[Vec<String>]) -> bool {
+pub(super) fn hand_over(entries: &mut Vec<ManagedFieldsEntry>, lists: &[Vec<String>]) -> bool {
     let created = entries.iter_mut().find(|entry| is_ours(entry, UPDATE));
     let mut changed = created.is_some();
     if let Some(created) = created {
         created.operation = Some(APPLY.to_owned());
     }
     let mut taken = Value::Object(Map::new());
+    let mut taken_from = None;
     for entry in entries.iter_mut().filter(|entry| !is_ours(entry, APPLY) && is_of_object(entry)) {
         let Some(fields) = &mut entry.fields_v1 else { continue };
-        for list in lists {
-            if let Some(items) = take(&mut fields.0, list) {
-                merge(&mut taken, wrapped(list, items));
-                changed = true;
-            }
+        let found: Vec<Value> = lists
+            .iter()
+            .filter_map(|list| Some(wrapped(list, take(&mut fields.0, list)?)))
+            .collect();
+        if !found.is_empty() {
+            taken_from = Some(entry.clone());
         }
+        found.into_iter().for_each(|items| merge(&mut taken, items));
     }
-    if let Some(ours) = entries.iter_mut().find(|entry| is_ours(entry, APPLY))
-        && let Some(fields) = &mut ours.fields_v1
-    {
-        merge(&mut fields.0, taken);
+    if let Some(other) = taken_from {
+        changed = true;
+        give(entries, taken, &other);
     }
     changed
 }
@@ -43,6 +45,21 @@ fn is_ours(entry: &ManagedFieldsEntry, operation: &str) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some(operation)
         && is_of_object(entry)
+}
+
+/// Gives fields to our apply, which may not have owned anything yet: an object that a person made
+/// again from a backup is all theirs.
+fn give(entries: &mut Vec<ManagedFieldsEntry>, taken: Value, like: &ManagedFieldsEntry) {
+    let ours = entries.iter_mut().find(|entry| is_ours(entry, APPLY));
+    match ours.and_then(|ours| ours.fields_v1.as_mut()) {
+        Some(fields) => merge(&mut fields.0, taken),
+        None => entries.push(ManagedFieldsEntry {
+            manager: Some(FIELD_MANAGER.to_owned()),
+            operation: Some(APPLY.to_owned()),
+            fields_v1: Some(taken.into()),
+            ..like.clone()
+        }),
+    }
 }
 
 /// Whether it is of the object itself, and not of its status.
@@ -127,9 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_made_again_becomes_ours_too() {
+        let mut entries = vec![entry("person", "Update", json!({ "f:spec": { "f:ports": {} } }))];
+        assert!(hand_over(&mut entries, &ports()));
+        assert!(is_ours(&entries[1], APPLY));
+        assert!(!hand_over(&mut entries, &ports()), "only once");
+    }
+
+    #[test]
     fn a_status_is_left_alone() {
         let mut status = entry("person", "Update", json!({ "f:spec": { "f:ports": {} } }));
         status.subresource = Some("status".to_owned());
-        assert!(!hand_over(&mut [status], &ports()));
+        assert!(!hand_over(&mut vec![status], &ports()));
     }
 }

@@ -89,13 +89,13 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     }
     log(&cluster, &outcome);
     let failure = outcome.failed.first().map(sentence);
-    let written = outcome.applied.iter().map(Action::describe).collect();
-    let repeats = context.repeats.note(&full_name(&cluster), written);
+    let repeats = context.repeats.note(&full_name(&cluster), outcome.tried());
     let next = next_pass(&plan.report, &outcome, repeats, context.rest);
     let written =
         status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref()).await;
     let written = match written {
-        Err(error) if error.is_conflict() => return Ok(Done::AT_ONCE),
+        // Somebody changed the KafkaCluster in the meantime: all is decided afresh.
+        Err(error) if error.is_conflict() => None,
         written => written.map_err(PassError::Status)?,
     };
     events::publish(context, &cluster, &outcome, written.as_ref()).await;
