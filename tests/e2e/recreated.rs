@@ -7,6 +7,7 @@ use anyhow::ensure;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::kcat::{Kcat, numbered};
@@ -44,6 +45,8 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     gone(&cluster).await?;
     ensure!(self::claims(stage).await? == claims, "claims changed");
 
+    unlike_its_data(stage, &manifest).await?;
+    ensure!(self::claims(stage).await? == claims, "claims changed");
     let cluster = Cluster::apply(stage, &manifest).await?;
     say(&format!("recreated: Ready again after {}", spell(cluster.ready().await?)));
     let status = cluster.status().await?;
@@ -51,6 +54,18 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     ensure!(self::claims(stage).await? == claims, "claims changed");
     client.holds("plain", "kept", &records).await?;
     client.holds("tls", "kept", &records).await
+}
+
+/// Created again with another disk in the place of the one that it had, no node is started.
+async fn unlike_its_data(stage: &Stage, manifest: &Value) -> anyhow::Result<()> {
+    let volumes = json!([{ "name": "data", "size": "2Gi" }]);
+    let unlike = manifest::with(manifest, &[("/spec/brokers/storage/volumes", volumes)])?;
+    let cluster = Cluster::apply(stage, &unlike).await?;
+    let message = cluster.stalled("DataMismatch", Duration::from_secs(60)).await?;
+    say(&format!("recreated: DataMismatch: {message}"));
+    ensure!(cluster.pods().await?.is_empty(), "pods were made");
+    cluster.api().delete(&cluster.name, &DeleteParams::default()).await?;
+    gone(&cluster).await
 }
 
 async fn claims(stage: &Stage) -> anyhow::Result<BTreeMap<String, Option<String>>> {
