@@ -143,7 +143,7 @@ impl Verdict {
         let serious: Vec<&WaitingOn> =
             report.all_waiting().filter(|waiting_on| !waiting_on.is_harmless()).collect();
         let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
-        let first = report.first_waiting();
+        let first = serious.first().copied().or_else(|| report.all_waiting().next());
         // What is waited for may never come without the write that failed.
         let (reason, message) = match (stalled, failure, first) {
             (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
