@@ -53,7 +53,7 @@ pub struct Done {
 
 impl Done {
     const GONE: Done = Done { next: None, failed: false };
-    /// The KafkaCluster is another one by now, and all has to be decided afresh.
+    /// The KafkaCluster was stamped as ours, and is read again before anything is written for it.
     const AT_ONCE: Done = Done { next: Some(Duration::ZERO), failed: false };
 }
 

@@ -78,9 +78,8 @@ pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> 
             .filter_map(|volume| {
                 let claim = desired.names.claim(node, &volume.name);
                 let live = &observed.child(Kind::PersistentVolumeClaim, &claim)?.live;
-                let size = live.pointer("/spec/resources/requests/storage")?.as_str()?.to_owned();
-                let larger = quantity::bytes(&size) > Some(volume.size_bytes);
-                larger.then_some(WaitingOn::DiskStaysLarger { claim, size })
+                let size = beyond(volume, live)?.to_owned();
+                Some(WaitingOn::DiskStaysLarger { claim, size })
             })
             .collect::<Vec<_>>()
     };
@@ -89,9 +88,11 @@ pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> 
 
 /// A claim that somebody else grew beyond the spec stays as large: claims cannot shrink.
 fn size(volume: &Volume, live: Option<&Value>) -> String {
-    let request = live.and_then(|live| live.pointer("/spec/resources/requests/storage")?.as_str());
-    match request {
-        Some(request) if quantity::bytes(request) > Some(volume.size_bytes) => request.to_owned(),
-        _ => volume.size.clone(),
-    }
+    live.and_then(|live| beyond(volume, live)).unwrap_or(&volume.size).to_owned()
+}
+
+/// What a claim asks for, where that is more than the spec does.
+fn beyond<'a>(volume: &Volume, live: &'a Value) -> Option<&'a str> {
+    let request = live.pointer("/spec/resources/requests/storage")?.as_str()?;
+    (quantity::bytes(request) > Some(volume.size_bytes)).then_some(request)
 }
