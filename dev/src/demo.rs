@@ -16,6 +16,10 @@ const CLUSTER: &str =
 /// A first start pulls nothing, so that it is over in well under a minute.
 const READY_WITHIN: Duration = Duration::from_secs(300);
 
+/// kube-proxy learns of a Ready pod after everybody else, and writes its rules at most once a
+/// second; until then a Service's address refuses connections.
+const REACHED_WITHIN: Duration = Duration::from_secs(15);
+
 /// What is typed in the demo.
 const RECORDS: &str = "hello\nfrom\nottla\n";
 
@@ -86,6 +90,10 @@ fn round_trip(kubectl: &Kubectl, listener: &str, port: u16, tls: bool) -> anyhow
     if tls {
         kcat.extend(["-X", "security.protocol=ssl", "-X", "ssl.ca.location=/ca/ca.crt"]);
     }
+    let list = [&kcat[..], &["-L", "-m", "5"]].concat();
+    wait::until(&format!("{bootstrap} to lead to a broker"), REACHED_WITHIN, || {
+        Ok(run_with_input(&mut kubectl.command(list.clone()), b"").is_ok())
+    })?;
     let produce = [&kcat[..], &["-P", "-t", &topic, "-X", "acks=all"]].concat();
     run_with_input(&mut kubectl.command(produce), RECORDS.as_bytes())?;
     let consume = [&kcat[..], &["-C", "-t", &topic, "-o", "beginning", "-e", "-q"]].concat();

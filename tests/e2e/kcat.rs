@@ -13,6 +13,10 @@ use super::wait::until;
 
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
+/// kube-proxy learns of a Ready pod after everybody else, and writes its rules at most once a
+/// second; until then a Service's address refuses connections, and kcat gives up at the first.
+const REACHED_WITHIN: Duration = Duration::from_secs(15);
+
 /// A pod with kcat that trusts the CA of one cluster.
 pub(crate) struct Kcat<'a> {
     stage: &'a Stage,
@@ -42,6 +46,7 @@ impl<'a> Kcat<'a> {
         topic: &str,
         records: &str,
     ) -> anyhow::Result<()> {
+        self.reach(listener).await?;
         let mut command = self.kcat(listener);
         command.extend(
             ["-P", "-t", topic, "-X", "acks=all", "-X", "enable.idempotence=true"]
@@ -53,6 +58,7 @@ impl<'a> Kcat<'a> {
 
     /// Reads a topic from its beginning to its end.
     pub(crate) async fn consume(&self, listener: &str, topic: &str) -> anyhow::Result<String> {
+        self.reach(listener).await?;
         let mut command = self.kcat(listener);
         command.extend(["-C", "-t", topic, "-o", "beginning", "-e", "-q"].map(str::to_owned));
         self.run(&command, "").await
@@ -84,6 +90,16 @@ impl<'a> Kcat<'a> {
             wanted.len()
         );
         Ok(())
+    }
+
+    /// Waits until a listener's bootstrap Service leads to a broker.
+    async fn reach(&self, listener: &str) -> anyhow::Result<()> {
+        let mut command = self.kcat(listener);
+        command.extend(["-L", "-m", "5"].map(str::to_owned));
+        until("the bootstrap Service to lead to a broker", REACHED_WITHIN, async || {
+            Ok(self.run(&command, "").await.map(drop).map_err(|refusal| format!("{refusal:#}")))
+        })
+        .await
     }
 
     fn kcat(&self, listener: &str) -> Vec<String> {
