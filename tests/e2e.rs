@@ -29,6 +29,7 @@ mod e2e {
     mod refused;
     mod releases;
     mod request;
+    mod restarted;
     mod rights;
     mod stage;
     mod verifier;

@@ -216,7 +216,7 @@ impl Agent {
         let identity = Identity::read(&self.tls_folder)?;
         let event = Event::JvmStarted {
             at_seconds: jiff::Timestamp::now().as_second(),
-            certificate_serial: identity.serial()?,
+            certificate: identity.leaf()?,
         };
         let arguments = self.kafka.server(&self.node)?;
         let (node, messages) = (Arc::clone(&self.node), self.messages.clone());

@@ -20,6 +20,11 @@ pub(crate) struct Kafka {
     metrics_port: u16,
 }
 
+/// A node that was restarted has another address under the same name. A JVM that goes on believing
+/// in the former one, 30 seconds by default, does not follow that node's partitions until then, and
+/// they take no writes (JDK: `networkaddress.cache.ttl`, in seconds).
+const ADDRESSES: [&str; 2] = ["-Dsun.net.inetaddr.ttl=1", "-Dsun.net.inetaddr.negative.ttl=0"];
+
 impl Kafka {
     /// The places that the command line gives.
     pub(crate) fn at(args: &Args) -> Self {
@@ -42,6 +47,7 @@ impl Kafka {
             "-XX:InitiatingHeapOccupancyPercent=35".into(),
             "-XX:+ExitOnOutOfMemoryError".into(),
         ];
+        arguments.extend(ADDRESSES.map(OsString::from));
         arguments.extend(self.common());
         let jmx_agent = self.jmx_folder.join("jmx_prometheus_javaagent.jar");
         if jmx_agent.exists() {
@@ -173,6 +179,7 @@ mod tests {
             line(&scratch, kafka.server(&node())),
             "-Xms536870912 -Xmx536870912 -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
              -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExitOnOutOfMemoryError \
+             -Dsun.net.inetaddr.ttl=1 -Dsun.net.inetaddr.negative.ttl=0 \
              -Djava.awt.headless=true -Xlog:gc -cp K/libs/a.jar:K/libs/b.jar \
              kafka.Kafka /c/server.properties"
         );

@@ -14,6 +14,7 @@ use crate::disks::Disk;
 use crate::disks::verdict::{Verdict, judge};
 use crate::process::Exit;
 use crate::role::Roles;
+use crate::tls::Leaf;
 use format::FormatAnswer;
 
 /// Pause between looks at the disks while the node waits for them.
@@ -78,8 +79,8 @@ pub(crate) enum Phase {
 pub(crate) struct Jvm {
     /// When it was started.
     pub(crate) started_at_seconds: i64,
-    /// Serial number of the certificate that it read.
-    pub(crate) certificate_serial: String,
+    /// The certificate that it read.
+    pub(crate) certificate: Leaf,
     /// What is known of Kafka in it.
     pub(crate) view: View,
     /// Whether it was ever seen in sync.
@@ -119,8 +120,8 @@ pub(crate) enum Event {
     JvmStarted {
         /// When.
         at_seconds: i64,
-        /// Serial number of its certificate.
-        certificate_serial: String,
+        /// Its certificate.
+        certificate: Leaf,
     },
     /// There is no process: it could not be started.
     JvmNotStarted,
@@ -180,10 +181,10 @@ impl State {
             Event::Looked(disks) => self.looked(disks),
             Event::FormatAsked(request) => self.format_asked(request),
             Event::FormatEnded { result, disks } => self.format_ended(result, disks),
-            Event::JvmStarted { at_seconds, certificate_serial } => {
+            Event::JvmStarted { at_seconds, certificate } => {
                 if let Phase::Up(jvm) = &mut self.phase {
                     jvm.started_at_seconds = at_seconds;
-                    jvm.certificate_serial = certificate_serial;
+                    jvm.certificate = certificate;
                 }
                 Vec::new()
             }

@@ -42,6 +42,15 @@ pub(crate) struct Identity {
     key: Vec<u8>,
 }
 
+/// What tells a certificate from its next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    /// Serial number in hexadecimal.
+    pub(crate) serial: String,
+    /// When it expires, seconds since the epoch.
+    pub(crate) expires_at_seconds: i64,
+}
+
 impl Identity {
     /// Reads `ca.crt`, `tls.crt` and `tls.key`.
     pub(crate) fn read(folder: &Path) -> Result<Self, TlsError> {
@@ -52,11 +61,15 @@ impl Identity {
         Ok(Self { ca: read("ca.crt")?, chain: read("tls.crt")?, key: read("tls.key")? })
     }
 
-    /// Serial number of the node's certificate, in hexadecimal.
-    pub(crate) fn serial(&self) -> Result<String, TlsError> {
+    /// What tells the node's certificate from its next.
+    pub(crate) fn leaf(&self) -> Result<Leaf, TlsError> {
         let leaf = CertificateDer::from_pem_slice(&self.chain).map_err(unusable("tls.crt"))?;
         let (_, leaf) = parse_x509_certificate(&leaf).map_err(unusable("tls.crt"))?;
-        Ok(leaf.tbs_certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect())
+        let serial = leaf.tbs_certificate.raw_serial().iter();
+        Ok(Leaf {
+            serial: serial.map(|byte| format!("{byte:02x}")).collect(),
+            expires_at_seconds: leaf.validity().not_after.timestamp(),
+        })
     }
 
     /// How the node's own Kafka is spoken to.
@@ -121,6 +134,6 @@ mod tests {
         }
         let identity = Identity::read(scratch.path()).unwrap();
         assert!(identity.server().is_err());
-        assert!(identity.serial().unwrap_err().to_string().starts_with("tls.crt cannot be used"));
+        assert!(identity.leaf().unwrap_err().to_string().starts_with("tls.crt cannot be used"));
     }
 }

@@ -155,6 +155,8 @@ pub struct JvmStatus {
     pub started_at_seconds: i64,
     /// Serial number, in hexadecimal, of the certificate that it started with.
     pub certificate_serial: String,
+    /// When that certificate expires, seconds since the epoch.
+    pub certificate_expires_at_seconds: i64,
     /// Logs left to recover, zero when none.
     pub logs_to_recover: u64,
     /// Log directories that Kafka took offline, by volume name.

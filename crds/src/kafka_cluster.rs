@@ -87,6 +87,9 @@ pub struct KafkaClusterSpec {
     /// How brokers are spread over failure zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub racks: Option<Racks>,
+    /// How nodes are restarted one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll: Option<Roll>,
     /// Stops every write for this cluster, and says so in the status. Deletion still works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -147,6 +150,27 @@ pub struct Controllers {
     /// Placement and metadata of each Dedicated controller's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodOptions>,
+}
+
+/// How nodes are restarted one after another.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Roll {
+    /// Which partitions a restart may make unavailable for as long as it takes, where they could
+    /// not be kept available by any waiting.
+    pub allow_unavailable: AllowUnavailable,
+}
+
+/// Partitions that need every replica that they have, so that none of these can stop unnoticed.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AllowUnavailable {
+    /// None: a node with such a partition is not restarted.
+    None,
+    /// Partitions with a single replica.
+    #[default]
+    SingleReplica,
+    /// Partitions with as many replicas as `min.insync.replicas` asks for, too.
+    Any,
 }
 
 /// How brokers are spread over failure zones: Kafka's `broker.rack` and the pods' node affinity.

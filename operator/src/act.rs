@@ -9,7 +9,7 @@ use ottla_plan::object::Kind;
 
 use crate::context::Context;
 use crate::guard::Permit;
-use crate::reach::{Credentials, ReachError};
+use crate::reach::{ReachError, Ways};
 
 mod certificate;
 mod format;
@@ -49,6 +49,9 @@ pub enum ActError {
     /// An agent did not obey.
     #[error("the agent did not obey")]
     Agent(#[source] ReachError),
+    /// Kafka did not obey.
+    #[error("Kafka did not obey")]
+    Kafka(#[source] ReachError),
     /// The operator has no certificate for this cluster's agents.
     #[error("the operator has no certificate for this cluster yet")]
     NoCredentials,
@@ -99,7 +102,7 @@ impl Outcome {
 }
 
 /// Carries out harmless actions, stage after stage, and stops after a stage with a failure.
-pub async fn act(context: &Context, namespace: &str, actions: Vec<Action>) -> Outcome {
+pub async fn act(context: &Context, namespace: &str, ways: &Ways, actions: Vec<Action>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut stages: std::collections::BTreeMap<u8, Vec<Action>> = Default::default();
     for action in actions.into_iter().filter(|action| !action.is_destructive()) {
@@ -107,7 +110,7 @@ pub async fn act(context: &Context, namespace: &str, actions: Vec<Action>) -> Ou
     }
     for (_, actions) in stages {
         let results = iter(actions).map(|action| async move {
-            let result = harmless(context, namespace, &action).await;
+            let result = harmless(context, namespace, ways, &action).await;
             (action, result)
         });
         let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
@@ -123,13 +126,13 @@ pub async fn act(context: &Context, namespace: &str, actions: Vec<Action>) -> Ou
 pub async fn act_permitted(
     context: &Context,
     namespace: &str,
-    credentials: Option<&Credentials>,
+    ways: &Ways,
     permits: Vec<Permit>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let results = iter(permits).map(|permit| async move {
         let action = permit.redeem()?;
-        let result = destructive(context, namespace, credentials, &action).await;
+        let result = destructive(context, namespace, ways, &action).await;
         Some((action, result))
     });
     let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
@@ -158,10 +161,15 @@ fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
 
 /// A claim that does not grow, because its class cannot, is as good as before.
 fn is_growth(action: &Action) -> bool {
-    matches!(action, Action::Apply { object, .. } if object.kind == Kind::PersistentVolumeClaim)
+    matches!(action, Action::Apply(rewrite) if rewrite.object.kind == Kind::PersistentVolumeClaim)
 }
 
-async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result<(), ActError> {
+async fn harmless(
+    context: &Context,
+    namespace: &str,
+    ways: &Ways,
+    action: &Action,
+) -> Result<(), ActError> {
     let effect = async {
         let client = &context.client;
         match action {
@@ -173,11 +181,14 @@ async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result
             }
             Action::IssueLeaf(leaf) => certificate::leaf(client, namespace, leaf).await,
             Action::Create(object) => object::create(client, namespace, object).await,
-            Action::Apply { object, target, lists } => {
-                object::apply(client, namespace, object, target, lists).await
-            }
+            Action::Apply(rewrite) => object::apply(client, namespace, rewrite).await,
             Action::RecordDisks { target, disks } => {
                 identity::record(client, namespace, target, disks).await
+            }
+            Action::ElectLeaders(partitions) => {
+                let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
+                let elected = context.reach.elect(credentials, &ways.bootstrap, partitions);
+                elected.await.map_err(ActError::Kafka)
             }
             Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
         }
@@ -188,17 +199,17 @@ async fn harmless(context: &Context, namespace: &str, action: &Action) -> Result
 async fn destructive(
     context: &Context,
     namespace: &str,
-    credentials: Option<&Credentials>,
+    ways: &Ways,
     action: &Action,
 ) -> Result<(), ActError> {
     let effect = async {
         match action {
             Action::Format(format) => {
-                let credentials = credentials.ok_or(ActError::NoCredentials)?;
+                let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
                 format::permit(context.reach.as_ref(), credentials, format).await
             }
             Action::RestartPod(restart) => {
-                object::delete_pod(&context.client, namespace, &restart.pod).await
+                object::restart(&context.client, namespace, restart).await
             }
             Action::Delete(delete) => {
                 object::delete(&context.client, namespace, delete.kind, &delete.target).await

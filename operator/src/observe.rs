@@ -11,7 +11,7 @@ use ottla_plan::names::Names;
 use ottla_plan::observed::{Answer, Observed, Pod};
 
 use crate::context::Context;
-use crate::reach::{AgentAddress, Credentials};
+use crate::reach::{AgentAddress, Credentials, Ways};
 use crate::telemetry::error_chain;
 
 pub mod facts;
@@ -23,8 +23,8 @@ pub mod secret;
 pub struct Observation {
     /// What the planner may know.
     pub observed: Observed,
-    /// The operator's certificate towards this cluster's nodes, if there is one yet.
-    pub credentials: Option<Credentials>,
+    /// How the cluster's nodes are reached.
+    pub ways: Ways,
 }
 
 /// Why a pass knows too little to go on.
@@ -55,13 +55,15 @@ pub async fn observe(
     let secrets = secret::read(&names, &found.secrets);
     let pods = facts::pods(&found.pods);
     let status = cluster.status.clone().unwrap_or_default();
+    let bootstrap = facts::bootstrap(&names, &found.pods);
     let (agents, kafka) = match &secrets.credentials {
-        Some(credentials) => nodes(context, &names, credentials, &found, &pods).await,
+        Some(credentials) => nodes(context, &names, credentials, &found, &pods, &bootstrap).await,
         None => (BTreeMap::new(), unasked("the operator has no certificate for this cluster yet")),
     };
     let (identity, identity_problem) = facts::identity(&names, &found.children);
     let observed = Observed {
         owner: status.operator,
+        memory: status.memory,
         recorded_cluster_id: status.cluster_id,
         deleting: cluster.metadata.deletion_timestamp.is_some(),
         claims: facts::claims(&found.children),
@@ -74,7 +76,7 @@ pub async fn observe(
         agents,
         kafka,
     };
-    Ok(Observation { observed, credentials: secrets.credentials })
+    Ok(Observation { observed, ways: Ways { credentials: secrets.credentials, bootstrap } })
 }
 
 fn unasked<T>(reason: &str) -> Answer<T> {
@@ -89,18 +91,18 @@ async fn nodes(
     credentials: &Credentials,
     found: &kubernetes::Found,
     pods: &BTreeMap<i32, Pod>,
+    bootstrap: &[String],
 ) -> (Agents, Answer<ottla_plan::observed::Kafka>) {
     let hosts = facts::hosts(names, &found.pods);
     let asked = pods.iter().filter_map(|(id, pod)| {
         let agent = AgentAddress { ip: pod.address.clone()?, host: hosts.get(id)?.clone() };
         Some(async move { (*id, status(context, credentials, &agent).await) })
     });
-    let bootstrap = facts::bootstrap(names, &found.pods);
     let kafka = async {
         if bootstrap.is_empty() {
             return unasked("no broker is Ready");
         }
-        context.reach.kafka(credentials, &bootstrap).await
+        context.reach.kafka(credentials, bootstrap).await
     };
     let (agents, kafka) = join(join_all(asked), kafka).await;
     (agents.into_iter().collect(), kafka)

@@ -1,6 +1,8 @@
 //! How the operator reaches nodes: their agents, and Kafka. Behind a trait, so that tests over a
 //! real API server can stand in for nodes.
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
 use ottla_crds::agent::{AgentStatus, FormatRequest};
 use ottla_plan::observed::{Answer, Kafka};
@@ -25,6 +27,15 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// How the nodes of one cluster are reached at this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// The operator's certificate towards them, if there is one yet.
+    pub credentials: Option<Credentials>,
+    /// Inter-broker endpoints of brokers that are Ready, as `host:port`.
+    pub bootstrap: Vec<String>,
+}
+
 /// Where an agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentAddress {
@@ -34,7 +45,7 @@ pub struct AgentAddress {
     pub host: String,
 }
 
-/// Why an agent did not do what it was told.
+/// Why an agent or Kafka did not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
     /// The certificates cannot be used.
@@ -66,6 +77,9 @@ pub enum ReachError {
     /// An answer that makes no sense.
     #[error("the agent's answer is not understood")]
     Answer(#[source] serde_json::Error),
+    /// Kafka said no, or nothing.
+    #[error("Kafka did not take it")]
+    Kafka(#[source] ottla_kafka::Error),
 }
 
 /// The ways to nodes of a cluster.
@@ -91,6 +105,14 @@ pub trait Reach: Send + Sync {
         credentials: &'a Credentials,
         bootstrap: &'a [String],
     ) -> BoxFuture<'a, Answer<Kafka>>;
+
+    /// Lets preferred leaders lead: partitions by topic.
+    fn elect<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        partitions: &'a BTreeMap<String, Vec<i32>>,
+    ) -> BoxFuture<'a, Result<(), ReachError>>;
 }
 
 /// The real ways, over the network.
@@ -121,5 +143,14 @@ impl Reach for Network {
         bootstrap: &'a [String],
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(kafka::ask(credentials, bootstrap))
+    }
+
+    fn elect<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        partitions: &'a BTreeMap<String, Vec<i32>>,
+    ) -> BoxFuture<'a, Result<(), ReachError>> {
+        Box::pin(kafka::elect(credentials, bootstrap, partitions))
     }
 }

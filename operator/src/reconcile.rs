@@ -26,11 +26,13 @@ const REPEATS_MAX: u32 = 5;
 /// The pace after that, while something else is under way.
 const SLOWER: Duration = Duration::from_secs(5);
 
-/// When the next pass is due, where `rest` is how long a cluster at rest is left alone, and `repeats`
-/// how many passes before tried just the same.
+/// When the next pass is due, where `remembers` is whether something else than before is remembered,
+/// `rest` how long a cluster at rest is left alone, and `repeats` how many passes before tried just
+/// the same.
 fn next_pass(
     report: &ottla_plan::Report,
     outcome: &Outcome,
+    remembers: bool,
     repeats: u32,
     rest: Duration,
 ) -> Duration {
@@ -42,7 +44,7 @@ fn next_pass(
     }
     if !outcome.failed.is_empty() {
         AFTER_A_FAILURE
-    } else if !outcome.applied.is_empty() {
+    } else if remembers || !outcome.applied.is_empty() {
         AFTER_A_WRITE
     } else if under_way() {
         UNDER_WAY

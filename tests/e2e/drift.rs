@@ -1,12 +1,12 @@
-//! Objects changed by hand, one of each kind: each is put right, and no pod is touched. A disk
-//! grows and configurations that nobody uses go, and no pod is touched either.
+//! Objects changed by hand, one of each kind: each is put right, and no pod is touched. A disk grows,
+//! and no pod is touched either.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, PostParams};
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
@@ -18,9 +18,6 @@ use super::stage::{Stage, play, say};
 use super::wait::until;
 
 const MENDED_WITHIN: Duration = Duration::from_secs(60);
-
-/// The configuration in use, the one that the spec asks for, and two to go back to.
-const CONFIGURATIONS_MAX: usize = 4;
 
 #[tokio::test]
 async fn drift() -> anyhow::Result<()> {
@@ -44,7 +41,6 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     }
     let grown = manifest::with(&base, &[("/spec/brokers/storage/volumes/0/size", json!("3Gi"))])?;
     grows(&cluster, &grown).await?;
-    configurations(&cluster, &grown).await?;
     ensure!(cluster.lives().await? == lives, "pods were touched: {:?}", cluster.lives().await?);
     Kcat::beside(&cluster).await?.round_trip("tls", "after").await
 }
@@ -113,26 +109,5 @@ async fn grows(cluster: &Cluster<'_>, grown: &Value) -> anyhow::Result<()> {
     }
     cluster.ready().await?;
     say("drift: every disk has grown, and the pods see it");
-    Ok(())
-}
-
-/// A change of configuration waits for a restart that nobody makes yet; old ones go.
-async fn configurations(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
-    let maps = cluster.stage.api::<ConfigMap>();
-    let of_node = ListParams::default().labels("ottla.dev/cluster=orders,ottla.dev/node-id=0");
-    for hours in ["24", "25", "26", "27"] {
-        let config = json!({ "log.retention.hours": hours });
-        cluster.stage.apply(&manifest::with(base, &[("/spec/config", config)])?).await?;
-        cluster.says("Ready", "RestartPending", MENDED_WITHIN).await?;
-    }
-    until("configurations that nobody uses to go", MENDED_WITHIN, async || {
-        let found = maps.list(&of_node).await?.items.len();
-        let right = found == CONFIGURATIONS_MAX;
-        Ok(if right { Ok(()) } else { Err(format!("there are {found}")) })
-    })
-    .await?;
-    cluster.stage.apply(base).await?;
-    cluster.says("Ready", "Ready", MENDED_WITHIN).await?;
-    say("drift: a change of configuration is said to wait for a restart, and can be taken back");
     Ok(())
 }

@@ -20,6 +20,9 @@ const GOES_ON_WITHIN: Duration = Duration::from_secs(60);
 /// How many more records show that each partition takes some again.
 const MORE_RECORDS: u64 = 400;
 
+/// The longest that a producer may wait for an acknowledgement while nodes are restarted as planned.
+const GAP_MAX_MILLISECONDS: u64 = 10_000;
+
 /// A run that goes on until its verdict is asked for.
 pub(crate) struct Verifier<'a> {
     stage: &'a Stage,
@@ -66,6 +69,18 @@ impl<'a> Verifier<'a> {
             verdict["retries"],
             verdict["longestGapMilliseconds"]
         ));
+        Ok(())
+    }
+
+    /// As [`Verifier::verdict`], of operations that were planned: no producer had to wait for long.
+    pub(crate) async fn verdict_of_planned(self, of: &str) -> anyhow::Result<()> {
+        let progress = self.ask("progress").await?;
+        let gap = progress["longestGapMilliseconds"].as_u64().unwrap_or(u64::MAX);
+        self.verdict(of).await?;
+        ensure!(
+            gap <= GAP_MAX_MILLISECONDS,
+            "a partition went {gap} ms without an acknowledgement: {progress:#}"
+        );
         Ok(())
     }
 

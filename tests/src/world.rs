@@ -19,12 +19,14 @@ mod life;
 mod nodes;
 mod observe;
 mod store;
+mod topics;
 
 pub use act::Outcome;
 pub use nodes::Agent;
 pub use store::Store;
 
 use nodes::{Disk, KafkaMood, Pod};
+use topics::Topics;
 
 /// The installation of Ottla that plans in this world.
 pub const INSTALLATION: &str = "ottla-system/ottla";
@@ -55,6 +57,7 @@ pub struct World {
     seen: BTreeSet<String>,
     registered: BTreeSet<i32>,
     kafka: KafkaMood,
+    topics: Topics,
     /// Objects of strangers that stood in the way of a write.
     strangers: BTreeSet<(Kind, String)>,
 }
@@ -97,6 +100,7 @@ impl World {
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
             kafka: KafkaMood::default(),
+            topics: Topics::default(),
             strangers: BTreeSet::new(),
         }
     }
@@ -169,6 +173,12 @@ impl World {
     /// Where time would end.
     pub fn days(&mut self, days: i64) -> Result<()> {
         self.seconds(days * 24 * 3600)
+    }
+
+    /// Marks the KafkaCluster as ours and remembers what a plan asks to remember.
+    fn stamp(&mut self, plan: &Plan) {
+        self.own(INSTALLATION);
+        self.cluster.status.get_or_insert_default().memory = plan.memory.clone();
     }
 
     fn seconds(&mut self, seconds: i64) -> Result<()> {

@@ -42,6 +42,9 @@ pub struct KafkaClusterStatus {
     /// What is being done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// What Ottla wrote down for itself; nothing here is for people to read or change.
+    #[serde(skip_serializing_if = "Memory::is_empty")]
+    pub memory: Memory,
     /// `Ready`, `Reconciling` and `Stalled`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -112,11 +115,38 @@ pub struct NodeStatus {
     pub waiting_on: Option<String>,
 }
 
+/// What a later pass must know and cannot see. It is written before anything is done because of it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// A roll that has begun and is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roll: Option<RollMemory>,
+}
+
+impl Memory {
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A roll that has begun.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollMemory {
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// The nodes that it restarts or has restarted, by id.
+    pub nodes: Vec<i32>,
+}
+
 /// What is being done.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
-    /// `Create`, `Start`, `Repair`.
+    /// `Create`, `Repair` or `Roll`.
     pub name: String,
     /// Nodes done.
     pub done: i32,
@@ -127,6 +157,9 @@ pub struct Operation {
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<String>,
+    /// Since when it waits for just that, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<String>,
 }
 
 /// A condition as Kubernetes has them.

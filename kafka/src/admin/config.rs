@@ -15,7 +15,7 @@ pub use alter::{ConfigChange, ConfigOperation};
 use super::wire;
 use crate::call::{call, misrouted};
 use crate::cluster::{Target, Via};
-use crate::{Cluster, Error};
+use crate::{Cluster, Error, ErrorCode};
 
 call!(DescribeConfigsRequest => DescribeConfigsResponse, DescribeConfigs from 4, repeatable: true,
     |answer| misrouted(answer.results.iter().map(|result| result.error_code)));
@@ -137,6 +137,53 @@ impl Cluster {
         answer.item::<DescribeConfigsRequest>(&resource.subject(), code, message)?;
         Ok(entries(result))
     }
+}
+
+/// How many topics are asked for at once: a request and its answer stay well below a megabyte.
+const TOPICS_AT_ONCE: usize = 2000;
+
+impl Cluster {
+    /// One key of many topics, whatever source each value has, by topic. Topics that do not exist
+    /// are left out.
+    ///
+    /// # Errors
+    /// When no answer came in time, or a topic may not be seen.
+    pub async fn describe_topics_config(
+        &self,
+        topics: &[String],
+        key: &str,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let mut values = BTreeMap::new();
+        for topics in topics.chunks(TOPICS_AT_ONCE) {
+            let request = one_key(topics, key);
+            let answer = self.ask(Target::Any, |_| request.clone()).await?;
+            for result in &answer.response.results {
+                let code = ErrorCode::new(result.error_code);
+                if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                    continue;
+                }
+                let subject = ConfigResource::Topic(result.resource_name.to_string()).subject();
+                let message = result.error_message.as_deref();
+                answer.item::<DescribeConfigsRequest>(&subject, result.error_code, message)?;
+                let found = result.configs.iter().find(|one| *one.name == *key);
+                if let Some(value) = found.and_then(|one| one.value.as_ref()) {
+                    values.insert(result.resource_name.to_string(), value.to_string());
+                }
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn one_key(topics: &[String], key: &str) -> DescribeConfigsRequest {
+    let asked = topics.iter().map(|topic| {
+        let (resource_type, name) = ConfigResource::Topic(topic.clone()).to_wire();
+        DescribeConfigsResource::default()
+            .with_resource_type(resource_type)
+            .with_resource_name(wire(&name))
+            .with_configuration_keys(Some(vec![wire(key)]))
+    });
+    DescribeConfigsRequest::default().with_resources(asked.collect())
 }
 
 fn request(resource: &ConfigResource) -> DescribeConfigsRequest {

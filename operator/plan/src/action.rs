@@ -48,13 +48,29 @@ pub struct Format {
     pub request: FormatRequest,
 }
 
-/// A restart of a node that does not serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An object of ours made again what it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewrite {
+    /// What it should be.
+    pub object: Object,
+    /// The object that is meant.
+    pub target: Target,
+    /// The lists that hold something else, by the fields that lead to each: what others put into
+    /// them goes.
+    pub lists: Vec<Vec<String>>,
+}
+
+/// A restart of a node.
+#[derive(Clone, Debug, PartialEq)]
 pub struct RestartPod {
     /// Kafka's `node.id`.
     pub node_id: i32,
     /// The pod.
     pub pod: Target,
+    /// The StatefulSet to write before, unless the pod's next life is described there already.
+    pub set: Option<Rewrite>,
+    /// Whether its Kafka does not run, so that nothing can depend on it.
+    pub is_of_idle_node: bool,
     /// Why, as a sentence for people.
     pub reason: String,
 }
@@ -92,15 +108,7 @@ pub enum Action {
     /// Create an object that is not there. A stranger's of that name is never touched.
     Create(Object),
     /// Make an object of ours again what it should be.
-    Apply {
-        /// What it should be.
-        object: Object,
-        /// The object that is meant.
-        target: Target,
-        /// The lists that hold something else, by the fields that lead to each: what others put
-        /// into them goes.
-        lists: Vec<Vec<String>>,
-    },
+    Apply(Rewrite),
     /// Note in the identity object which disks are formatted.
     RecordDisks {
         /// The identity object.
@@ -110,7 +118,9 @@ pub enum Action {
     },
     /// Let a node's agent format its disks.
     Format(Format),
-    /// Delete the pod of a node that does not serve, so that it starts from a newer template.
+    /// Let the preferred leaders lead again: partitions by topic.
+    ElectLeaders(BTreeMap<String, Vec<i32>>),
+    /// Delete a node's pod, so that it starts anew from the newest template.
     RestartPod(RestartPod),
     /// Delete an object that nothing needs any more.
     Delete(Delete),
@@ -126,8 +136,9 @@ impl Action {
             | Action::IssueAuthority { .. }
             | Action::IssueLeaf(_)
             | Action::Create(_)
-            | Action::Apply { .. }
-            | Action::RecordDisks { .. } => false,
+            | Action::Apply(_)
+            | Action::RecordDisks { .. }
+            | Action::ElectLeaders(_) => false,
         }
     }
 
@@ -137,13 +148,14 @@ impl Action {
         match self {
             Action::NewIdentity { .. } | Action::IssueAuthority { .. } => 0,
             Action::IssueLeaf(_) | Action::RecordDisks { .. } => 1,
-            Action::Create(object) | Action::Apply { object, .. } => match object.kind {
+            Action::Create(object) | Action::Apply(Rewrite { object, .. }) => match object.kind {
                 Kind::StatefulSet => 3,
                 _ => 2,
             },
-            Action::Format(_) => 4,
-            Action::RestartPod(_) => 5,
-            Action::Delete(_) => 6,
+            Action::ElectLeaders(_) => 4,
+            Action::Format(_) => 5,
+            Action::RestartPod(_) => 6,
+            Action::Delete(_) => 7,
         }
     }
 
@@ -165,7 +177,7 @@ impl Action {
                 )
             }
             Action::Create(object) => format!("create {} {}", object.kind.word(), object.name),
-            Action::Apply { object, .. } => {
+            Action::Apply(Rewrite { object, .. }) => {
                 format!("apply {} {}", object.kind.word(), object.name)
             }
             Action::RecordDisks { target, disks } => {
@@ -176,6 +188,10 @@ impl Action {
                 "permit node {} to format {}",
                 format.node_id,
                 format.request.volumes.join(", ")
+            ),
+            Action::ElectLeaders(partitions) => format!(
+                "elect preferred leaders again, partitions: {}",
+                partitions.values().map(Vec::len).sum::<usize>()
             ),
             Action::RestartPod(restart) => {
                 format!("restart pod {}: {}", restart.pod.name, restart.reason)

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use ottla_crds::agent::{AgentState, FormatMode};
 
-use crate::action::{Action, Format};
+use crate::action::{Action, Format, RestartPod, Rewrite};
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::object::Kind;
 use crate::observed::{Observed, disk_key};
+use crate::roll::{self, Hold};
 use crate::{Plan, format, repair, resources};
 
 /// A law that a plan would break.
@@ -30,8 +31,12 @@ fn violation(law: &'static str, sentence: impl Into<String>) -> Violation {
 /// # Errors
 /// Every law that would be broken.
 pub fn plan(plan: &Plan, observed: &Observed) -> Result<(), Vec<Violation>> {
-    let found: Vec<Violation> =
+    let mut found: Vec<Violation> =
         plan.actions.iter().filter_map(|action| broken_law(action, observed)).collect();
+    let rolled = |action: &&Action| matches!(action, Action::RestartPod(r) if !r.is_of_idle_node);
+    if plan.actions.iter().filter(rolled).count() > 1 {
+        found.push(violation("S2", "two nodes that serve would be restarted at once"));
+    }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
@@ -50,7 +55,7 @@ fn broken_law(action: &Action, observed: &Observed) -> Option<Violation> {
         {
             Some(violation("S9", format!("{} exists already", object.name)))
         }
-        Action::Apply { object, .. } if stranger(object.kind, &object.name) => {
+        Action::Apply(Rewrite { object, .. }) if stranger(object.kind, &object.name) => {
             Some(violation("S9", format!("{} is a stranger's", object.name)))
         }
         Action::Delete(delete) if delete.kind != Kind::ConfigMap => Some(violation(
@@ -79,7 +84,7 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
                 return Err(violation("S7", "the pod is another one by now"));
             }
             if !repair::serves_nobody(fresh, &node, pod) {
-                return Err(violation("S2", "the node may serve by now"));
+                return permit_stop(restart, desired, fresh, &node);
             }
             let claims = fresh.claims.values().filter(|claim| claim.node_id == node.id);
             if claims.into_iter().any(|claim| claim.terminating) {
@@ -102,9 +107,31 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
         | Action::IssueAuthority { .. }
         | Action::IssueLeaf(_)
         | Action::Create(_)
-        | Action::Apply { .. }
-        | Action::RecordDisks { .. } => Ok(()),
+        | Action::Apply(_)
+        | Action::RecordDisks { .. }
+        | Action::ElectLeaders(_) => Ok(()),
     }
+}
+
+/// S2 and S3: a node whose Kafka runs is stopped only by a roll, and only while nothing depends on
+/// it.
+fn permit_stop(
+    restart: &RestartPod,
+    desired: &Desired,
+    fresh: &Observed,
+    node: &Node,
+) -> Result<(), Violation> {
+    if restart.is_of_idle_node {
+        return Err(violation("S2", "the node may serve by now"));
+    }
+    roll::may_stop(desired, fresh, &nodes(desired, fresh), node).map_err(|hold| {
+        let law = match hold {
+            Hold::Quorum { .. } => "S3",
+            Hold::ClaimTerminating { .. } => "S4",
+            _ => "S2",
+        };
+        violation(law, hold.to_string())
+    })
 }
 
 fn find(desired: &Desired, fresh: &Observed, id: i32) -> Result<Node, Violation> {
@@ -172,7 +199,7 @@ fn permit_disk(
     }
     if perhaps_used {
         let kafka = fresh.kafka.known().ok_or_else(|| violation("S5", "Kafka cannot be asked"))?;
-        if kafka.no_copy_elsewhere.contains_key(&node.id) {
+        if kafka.no_copy_elsewhere(node.id).is_some() {
             return Err(violation("S1", "a partition has no other in-sync replica"));
         }
     }

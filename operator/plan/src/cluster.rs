@@ -6,7 +6,7 @@ use crate::desired::{Desired, Problem};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
-use crate::{Action, Plan, certificate, format, identity, repair, resources};
+use crate::{Action, Plan, certificate, format, identity, repair, resources, roll};
 
 /// Plans one pass over a cluster.
 ///
@@ -16,7 +16,8 @@ use crate::{Action, Plan, certificate, format, identity, repair, resources};
 /// 4. Nothing of a node where the spec does not fit the data that there is.
 /// 5. Each node's configuration, claims and StatefulSet.
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
-/// 7. Leftovers.
+/// 7. The next restart of a roll.
+/// 8. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
     observed: &Observed,
@@ -56,12 +57,13 @@ fn quiet(desired: Option<&Desired>, observed: &Observed, waiting_on: WaitingOn) 
     if let Some(desired) = desired {
         describe(desired, observed, &nodes(desired, observed), &mut report);
     }
-    Plan { actions: Vec::new(), report }
+    Plan { memory: observed.memory.clone(), actions: Vec::new(), report }
 }
 
 fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let nodes = nodes(desired, observed);
-    let mut plan = Plan { actions: Vec::new(), report: Report::default() };
+    let mut plan =
+        Plan { memory: observed.memory.clone(), actions: Vec::new(), report: Report::default() };
     for step in [identity::plan(desired, observed), certificate::authority(desired, observed)] {
         match step {
             Ok(actions) => plan.actions.extend(actions),
@@ -107,11 +109,18 @@ fn work_on_nodes(
             Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
         }
     }
+    let mut outdated = Vec::new();
     for node in nodes {
-        let steps = repair::node(desired, observed, cluster_id, nodes, node);
+        let steps = repair::node(desired, observed, cluster_id, nodes, node, now);
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
+        outdated.extend(steps.outdated);
     }
+    let roll = roll::plan(desired, observed, nodes, outdated, now);
+    plan.memory = roll.memory;
+    plan.report.roll = roll.report;
+    plan.report.waiting_on.extend(roll.waiting_on);
+    plan.actions.extend(roll.actions);
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
@@ -133,13 +142,16 @@ fn describe(desired: &Desired, observed: &Observed, nodes: &[Node], report: &mut
         nodes.iter().map(|node| crate::report::node(desired, observed, nodes, node)).collect();
     report.cluster_id = observed.identity.as_ref().map(|identity| identity.cluster_id.clone());
     let any_ready = report.nodes.iter().any(|node| node.ready);
+    // A node that says what it waits for is the cause, and what lacks its replicas the effect.
+    let explained = report.nodes.iter().any(|node| node.waiting_on.is_some());
     match &observed.kafka {
         Answer::Known(kafka) => {
             report.features = Some(kafka.features.clone());
-            if kafka.under_replicated > 0 {
+            let under_replicated = kafka.partitions.tally().under_replicated;
+            if under_replicated.count > 0 && !explained {
                 report.waiting_on.push(WaitingOn::UnderReplicated {
-                    count: kafka.under_replicated,
-                    example: kafka.under_replicated_example.clone().unwrap_or_default(),
+                    count: under_replicated.count,
+                    example: kafka.partitions.example_name(under_replicated),
                 });
             }
         }

@@ -7,7 +7,7 @@ use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::listener::Listener;
 use ottla_crds::kafka_cluster::pod::{JvmOptions, PodOptions, Resources};
 use ottla_crds::kafka_cluster::storage::Storage;
-use ottla_crds::kafka_cluster::{KAFKA_VERSIONS, Placement, Racks};
+use ottla_crds::kafka_cluster::{AllowUnavailable, KAFKA_VERSIONS, Placement, Racks};
 
 use crate::names::Names;
 use crate::quantity;
@@ -77,8 +77,12 @@ pub struct Desired {
     pub paused: bool,
     /// The installation that a person hands the cluster to, if any.
     pub take_over: Option<String>,
+    /// The word by which a person asked last for a restart of every node, if any.
+    pub restart: Option<String>,
     /// Kafka's release.
     pub version: String,
+    /// The image that the spec names itself, if it does.
+    pub own_image: Option<String>,
     /// The image of every node.
     pub image: String,
     /// Brokers.
@@ -93,6 +97,8 @@ pub struct Desired {
     pub config: BTreeMap<String, String>,
     /// How nodes are spread over zones.
     pub racks: Option<Racks>,
+    /// Which partitions a restart may make unavailable.
+    pub allow_unavailable: AllowUnavailable,
 }
 
 impl Desired {
@@ -129,7 +135,9 @@ impl Desired {
             generation: cluster.metadata.generation,
             paused: spec.paused.unwrap_or_default(),
             take_over: annotation(crate::names::TAKE_OVER_ANNOTATION),
+            restart: annotation(crate::names::RESTART_ANNOTATION),
             version: spec.version.clone(),
+            own_image: spec.image.clone(),
             image: image(spec.image.as_deref(), settings, &spec.version),
             brokers,
             controllers,
@@ -137,6 +145,7 @@ impl Desired {
             listeners: spec.listeners.clone(),
             config: spec.config.clone(),
             racks: spec.racks.clone(),
+            allow_unavailable: spec.roll.unwrap_or_default().allow_unavailable,
             settings: settings.clone(),
         })
     }

@@ -151,7 +151,7 @@ fn check_loss(
         )));
     }
     match &observed.kafka {
-        Answer::Known(kafka) => match kafka.no_copy_elsewhere.get(&node.id) {
+        Answer::Known(kafka) => match kafka.no_copy_elsewhere(node.id) {
             Some(partition) => Err(Objection::Refuse(format!(
                 "its loss is declared, but partition {partition} has no other in-sync replica: an empty disk would make the loss final; delete that topic or wait for another replica"
             ))),

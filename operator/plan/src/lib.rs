@@ -19,17 +19,22 @@ pub mod quantity;
 pub mod repair;
 pub mod report;
 pub mod resources;
+pub mod roll;
 pub mod status;
 
 pub use action::Action;
 pub use desired::Desired;
 pub use observed::Observed;
+pub use ottla_crds::kafka_cluster::status::Memory;
 pub use report::{Report, WaitingOn};
 
 /// One pass's decisions: what to do, in order, and why everything else is not done.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an unread plan does nothing and explains nothing"]
 pub struct Plan {
+    /// What later passes must know. Where it differs from what was observed, it is written before
+    /// anything else.
+    pub memory: Memory,
     /// Writes, in the order in which they may be made. Every one is idempotent.
     pub actions: Vec<Action>,
     /// What is, and what is waited for.

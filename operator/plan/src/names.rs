@@ -29,6 +29,10 @@ pub const CLUSTER_ID_ANNOTATION: &str = "ottla.dev/cluster-id";
 pub const RACK_ANNOTATION: &str = "ottla.dev/rack";
 /// Annotation by which a person declares that a disk is lost; its value is the new claim's UID.
 pub const ACCEPT_LOST_DISK_ANNOTATION: &str = "ottla.dev/accept-lost-disk";
+/// Annotation of a KafkaCluster by which a person asks for a restart of every node, by any new value.
+/// Pods carry the value that they were made under.
+pub const RESTART_ANNOTATION: &str = "ottla.dev/restart";
+
 /// Annotation by which a person hands a cluster over to another installation of the operator.
 pub const TAKE_OVER_ANNOTATION: &str = "ottla.dev/take-over";
 

@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::AgentStatus;
+use ottla_crds::kafka_cluster::status::Memory;
 use serde_json::Value;
 
 use crate::names::NODE_LABEL;
 use crate::node::{Group, Node};
 use crate::object::Kind;
+
+mod partitions;
+
+pub use partitions::{Count, Dependents, Partition, Partitions, Tally};
 
 /// An answer, or why there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +117,14 @@ pub struct Pod {
     pub terminating: bool,
     /// The hash of the template that it was made from.
     pub template: Option<String>,
+    /// The hash of what the spec asked of it when it was made.
+    pub wish: Option<String>,
+    /// What the KafkaCluster's restart annotation said when it was made.
+    pub restart: Option<String>,
+    /// The ConfigMap that it mounts as its configuration.
+    pub configuration: Option<String>,
+    /// Its image.
+    pub image: Option<String>,
     /// Why it cannot run, in Kubernetes' words, if it says so.
     pub stuck: Option<String>,
     /// How often its container was started again.
@@ -139,6 +152,36 @@ pub fn disk_key(node_id: i32, volume: &str) -> String {
     format!("{node_id}/{volume}")
 }
 
+/// A voter of the metadata quorum, as the active controller sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Voter {
+    /// For how long it has not had everything; `None` where the active controller never heard of
+    /// it.
+    pub behind_milliseconds: Option<i64>,
+}
+
+/// A voter fetches twice a second at least; one that has not had everything for this long is cut
+/// off, stuck, or starting.
+const SILENCE_MILLISECONDS: i64 = 10_000;
+
+/// A voter that had everything so recently counts for a majority: Kafka's own default of
+/// `controller.quorum.fetch.timeout.ms`.
+const CAUGHT_UP_MILLISECONDS: i64 = 2_000;
+
+impl Voter {
+    /// Whether the active controller has not heard from it for a while, or never.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        self.behind_milliseconds.is_none_or(|behind| behind > SILENCE_MILLISECONDS)
+    }
+
+    /// Whether it counts for a majority.
+    #[must_use]
+    pub fn is_caught_up(self) -> bool {
+        self.behind_milliseconds.is_some_and(|behind| behind <= CAUGHT_UP_MILLISECONDS)
+    }
+}
+
 /// What Kafka itself says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kafka {
@@ -149,22 +192,21 @@ pub struct Kafka {
     /// The active controller.
     pub leader: Option<i32>,
     /// Voters of the metadata quorum.
-    pub voters: BTreeSet<i32>,
-    /// Voters of which the active controller has not heard for a while, or never.
-    pub silent_voters: BTreeSet<i32>,
-    /// Partitions that lack an in-sync replica.
-    pub under_replicated: usize,
-    /// One of those by name, such as `payments-3`.
-    pub under_replicated_example: Option<String>,
-    /// Brokers with a replica of some partition that no other broker is in sync for, and one such
-    /// partition of each. A partition that nobody is in sync for counts for all its replicas: any
-    /// of them may be the one that has every acknowledged record.
-    pub no_copy_elsewhere: BTreeMap<i32, String>,
+    pub voters: BTreeMap<i32, Voter>,
+    /// Every partition.
+    pub partitions: Partitions,
     /// Finalised features.
     pub features: BTreeMap<String, i32>,
 }
 
 impl Kafka {
+    /// A partition that no other broker is in sync for, if there is one.
+    #[must_use]
+    pub fn no_copy_elsewhere(&self, broker: i32) -> Option<String> {
+        let count = self.partitions.dependents(broker).no_copy_elsewhere;
+        self.partitions.example(count).map(|partition| partition.name())
+    }
+
     /// Why a node is not part of the cluster at this moment, though it may have been a moment
     /// before, as a sentence for people.
     #[must_use]
@@ -172,7 +214,8 @@ impl Kafka {
         if node.is_broker() && self.brokers.get(&node.id) == Some(&true) {
             return Some("the active controller does not hear from its broker and has fenced it");
         }
-        if node.is_controller() && self.silent_voters.contains(&node.id) {
+        let silent = self.voters.get(&node.id).is_some_and(|voter| voter.is_silent());
+        if node.is_controller() && silent {
             return Some("the active controller does not hear from it as a voter of the quorum");
         }
         None
@@ -186,6 +229,8 @@ pub struct Observed {
     pub owner: Option<String>,
     /// The status's `clusterId`.
     pub recorded_cluster_id: Option<String>,
+    /// What an earlier pass wrote down for later ones.
+    pub memory: Memory,
     /// Whether the KafkaCluster is being deleted.
     pub deleting: bool,
     /// Objects by kind and name.

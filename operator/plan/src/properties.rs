@@ -11,6 +11,8 @@ mod controller;
 mod listener;
 mod storage;
 
+pub use broker::replication_factor;
+
 /// The node's whole `server.properties`. What Ottla sets wins over the user's configuration,
 /// which cannot name those keys anyway.
 #[must_use]

@@ -1,15 +1,17 @@
 //! A node's objects: made when absent, put right when somebody else changed them, and replaced
 //! when the spec changed only where that disturbs nobody.
 
+use jiff::Timestamp;
 use ottla_crds::agent::AgentState;
 
-use crate::action::{Action, RestartPod, Target};
+use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Kind, Object, desired_hash, foreign_lists, holds};
 use crate::observed::{Child, Observed, Pod};
 use crate::report::WaitingOn;
 use crate::resources::{claim, config_map, stateful_set};
+use crate::roll;
 
 /// Makes an object, or makes it again what it should be; `Err` where something stands in the way.
 pub(crate) fn object(observed: &Observed, object: Object) -> Result<Option<Action>, WaitingOn> {
@@ -21,17 +23,17 @@ pub(crate) fn object(observed: &Observed, object: Object) -> Result<Option<Actio
     if same && holds(&object.tree, &child.live) {
         return Ok(None);
     }
-    Ok(Some(apply(object, child)))
+    Ok(Some(Action::Apply(rewrite(object, child))))
 }
 
-fn apply(object: Object, child: &Child) -> Action {
+fn rewrite(object: Object, child: &Child) -> Rewrite {
     let target = Target {
         name: object.name.clone(),
         uid: child.uid.clone(),
         resource_version: child.resource_version.clone(),
     };
     let lists = foreign_lists(&object.tree, &child.live);
-    Action::Apply { object, target, lists }
+    Rewrite { object, target, lists }
 }
 
 /// Whether an existing object may be written: it is ours, and it is not on its way out.
@@ -53,9 +55,21 @@ pub(crate) fn stranger(observed: &Observed, kind: Kind, name: &str) -> Option<Wa
 }
 
 /// What one node needs done, and what of it has to wait.
+#[derive(Default)]
 pub(crate) struct NodeSteps {
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Vec<WaitingOn>,
+    pub(crate) outdated: Option<Outdated>,
+}
+
+/// A node whose Kafka runs and whose pod is not what it would be made today.
+pub(crate) struct Outdated {
+    pub(crate) node: Node,
+    pub(crate) pod: Target,
+    /// The StatefulSet, where it does not describe the pod's next life yet.
+    pub(crate) set: Option<Rewrite>,
+    /// Why the spec asks for a restart; `None` where the pod's next restart is soon enough.
+    pub(crate) reason: Option<String>,
 }
 
 /// The node's ConfigMap, claims and StatefulSet.
@@ -65,12 +79,13 @@ pub(crate) fn node(
     cluster_id: &str,
     nodes: &[Node],
     node: &Node,
+    now: Timestamp,
 ) -> NodeSteps {
     let configuration = config_map::node(desired, cluster_id, nodes, node);
     let wanted = stateful_set::node(desired, node, &configuration);
-    let mut steps = NodeSteps { actions: Vec::new(), waiting_on: Vec::new() };
+    let mut steps = NodeSteps::default();
     let mut objects = claim::of_node(desired, observed, cluster_id, node);
-    objects.push(configuration);
+    objects.push(configuration.clone());
     for wanted in objects {
         match object(observed, wanted) {
             Ok(action) => steps.actions.extend(action),
@@ -80,47 +95,72 @@ pub(crate) fn node(
     // The pod would mount a stranger's Secret as the node's certificate.
     let taken = stranger(observed, Kind::Secret, &desired.names.node(node)).is_some();
     if steps.waiting_on.is_empty() && !taken {
-        set(observed, node, wanted, &mut steps);
+        let wanted = Wanted { set: wanted, configuration };
+        set(desired, observed, node, &wanted, now, &mut steps);
     }
     steps
 }
 
+/// What a node's StatefulSet should be, and the configuration that it mounts.
+pub(crate) struct Wanted {
+    pub(crate) set: Object,
+    pub(crate) configuration: Object,
+}
+
 /// A StatefulSet is written only on its node's turn: any pod made from then on takes the newest
 /// template, and a pod may be made at any moment.
-fn set(observed: &Observed, node: &Node, wanted: Object, steps: &mut NodeSteps) {
-    let Some(child) = observed.child(Kind::StatefulSet, &wanted.name) else {
-        steps.actions.push(Action::Create(wanted));
+fn set(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    wanted: &Wanted,
+    now: Timestamp,
+    steps: &mut NodeSteps,
+) {
+    let Some(child) = observed.child(Kind::StatefulSet, &wanted.set.name) else {
+        steps.actions.push(Action::Create(wanted.set.clone()));
         return;
     };
-    if let Err(waiting_on) = usable(&wanted, child) {
+    if let Err(waiting_on) = usable(&wanted.set, child) {
         steps.waiting_on.push(waiting_on);
         return;
     }
     let pod = observed.pods.get(&node.id);
-    let template = stateful_set::template_hash(&wanted.tree).unwrap_or_default().to_owned();
-    let same_template = stateful_set::template_hash(&child.live) == Some(template.as_str());
+    let template = stateful_set::template_hash(&wanted.set.tree);
+    let same_template = stateful_set::template_hash(&child.live) == template;
     let idle = pod.is_none_or(|pod| serves_nobody(observed, node, pod));
-    if same_template || idle {
-        let same = desired_hash(&child.live) == Some(wanted.hash());
-        if !(same && holds(&wanted.tree, &child.live)) {
-            steps.actions.push(apply(wanted, child));
-        }
+    let same = desired_hash(&child.live) == Some(wanted.set.hash())
+        && holds(&wanted.set.tree, &child.live);
+    if !same && (same_template || idle) {
+        steps.actions.push(Action::Apply(rewrite(wanted.set.clone(), child)));
     }
-    let Some(pod) = pod.filter(|pod| pod.template.as_deref() != Some(template.as_str())) else {
-        return;
-    };
-    match (pod.terminating, idle) {
-        (true, _) => {}
-        (false, true) => steps.actions.push(restart(node, pod, child)),
-        (false, false) => {
-            steps
-                .waiting_on
-                .push(WaitingOn::RestartPending { node: node.id, detail: PENDING.to_owned() });
+    let Some(pod) = pod.filter(|pod| !pod.terminating) else { return };
+    let outdated = pod.template.as_deref() != template;
+    if idle && outdated {
+        steps.actions.push(Action::RestartPod(RestartPod {
+            node_id: node.id,
+            pod: pod_target(desired, node, pod),
+            set: None,
+            is_of_idle_node: true,
+            reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
+        }));
+    } else if !idle {
+        let reason = roll::reason(desired, observed, node, pod, wanted, now);
+        if outdated || reason.is_some() {
+            let set = (!same_template).then(|| rewrite(wanted.set.clone(), child));
+            let (node, pod) = (node.clone(), pod_target(desired, node, pod));
+            steps.outdated = Some(Outdated { node, pod, set, reason });
         }
     }
 }
 
-const PENDING: &str = "runs with an older configuration than the spec's; this release of Ottla does not restart nodes that serve";
+fn pod_target(desired: &Desired, node: &Node, pod: &Pod) -> Target {
+    Target {
+        name: desired.names.pod(node),
+        uid: pod.uid.clone(),
+        resource_version: pod.resource_version.clone(),
+    }
+}
 
 /// Kubernetes' word for a container that ended again and again, and does not run now.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
@@ -149,22 +189,8 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
 fn is_heard_of(observed: &Observed, node: &Node) -> bool {
     observed.kafka.known().is_some_and(|kafka| {
         let broker = kafka.brokers.get(&node.id) == Some(&false);
-        let voter = kafka.voters.contains(&node.id) && !kafka.silent_voters.contains(&node.id);
+        let voter = kafka.voters.get(&node.id).is_some_and(|voter| !voter.is_silent());
         broker || voter
-    })
-}
-
-fn restart(node: &Node, pod: &Pod, set: &Child) -> Action {
-    let name =
-        set.live.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default();
-    Action::RestartPod(RestartPod {
-        node_id: node.id,
-        pod: Target {
-            name: format!("{name}-0"),
-            uid: pod.uid.clone(),
-            resource_version: pod.resource_version.clone(),
-        },
-        reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
     })
 }
 

@@ -108,7 +108,28 @@ pub enum WaitingOn {
         /// The node.
         node: i32,
     },
-    /// A node runs an older configuration than the spec's.
+    /// A node is being restarted by a roll.
+    Restarting {
+        /// The node.
+        node: i32,
+        /// Why.
+        detail: String,
+    },
+    /// A node has to restart and must not yet.
+    RestartHeld {
+        /// The node.
+        node: i32,
+        /// What holds it back.
+        detail: String,
+    },
+    /// A node has to restart, and the spec does not allow what would come of it.
+    RestartForbidden {
+        /// The node.
+        node: i32,
+        /// What would come of it and what to do.
+        detail: String,
+    },
+    /// A node is not what it would be made today, and its next restart is soon enough for that.
     RestartPending {
         /// The node.
         node: i32,
@@ -119,6 +140,13 @@ pub enum WaitingOn {
     KafkaUnknown {
         /// Why not.
         detail: String,
+    },
+    /// Partitions are led by another broker than the preferred one.
+    LedByOthers {
+        /// How many.
+        count: usize,
+        /// One of them.
+        example: String,
     },
     /// Partitions lack an in-sync replica.
     UnderReplicated {
@@ -152,8 +180,12 @@ impl WaitingOn {
             WaitingOn::Starting { .. } => "Starting",
             WaitingOn::CatchingUp { .. } => "CatchingUp",
             WaitingOn::Stopping { .. } => "Stopping",
+            WaitingOn::Restarting { .. } => "Restarting",
+            WaitingOn::RestartHeld { .. } => "RestartHeld",
+            WaitingOn::RestartForbidden { .. } => "RestartForbidden",
             WaitingOn::RestartPending { .. } => "RestartPending",
             WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",
+            WaitingOn::LedByOthers { .. } => "LedByOthers",
             WaitingOn::UnderReplicated { .. } => "UnderReplicated",
         }
     }
@@ -170,6 +202,7 @@ impl WaitingOn {
                 | WaitingOn::DataMismatch { .. }
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::DiskRefused { .. }
+                | WaitingOn::RestartForbidden { .. }
         )
     }
 
@@ -222,16 +255,38 @@ impl fmt::Display for WaitingOn {
             WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
             WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
             WaitingOn::Stopping { node } => write!(out, "node {node} is shutting down"),
+            WaitingOn::LedByOthers { count, example } => write!(
+                out,
+                "preferred leaders are being elected again, of {}",
+                partitions(*count, example)
+            ),
             WaitingOn::UnderReplicated { count, example } => {
-                write!(out, "{count} partitions lack an in-sync replica, {example} among them")
+                let verb = if *count == 1 { "lacks" } else { "lack" };
+                write!(out, "{} {verb} an in-sync replica", partitions(*count, example))
             }
             WaitingOn::PodStuck { node, detail }
             | WaitingOn::AgentUnknown { node, detail }
             | WaitingOn::DiskRefused { node, detail }
             | WaitingOn::Starting { node, detail }
             | WaitingOn::CatchingUp { node, detail }
+            | WaitingOn::RestartForbidden { node, detail }
             | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
+            WaitingOn::Restarting { node, detail } => {
+                write!(out, "node {node} is restarted: {detail}")
+            }
+            WaitingOn::RestartHeld { node, detail } => {
+                write!(out, "node {node} has to restart and must not yet: {detail}")
+            }
         }
+    }
+}
+
+/// So many partitions, and one of them.
+pub(crate) fn partitions(count: usize, example: &str) -> String {
+    if count == 1 {
+        format!("partition {example}")
+    } else {
+        format!("{count} partitions ({example} among them)")
     }
 }
 
@@ -275,9 +330,22 @@ pub struct NodeReport {
     pub waiting_on: Option<WaitingOn>,
 }
 
+/// How far a roll is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollReport {
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// How many nodes are restarted and well again.
+    pub done: usize,
+    /// How many it restarts in all.
+    pub of: usize,
+}
+
 /// What is, and what is waited for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
+    /// The roll under way.
+    pub roll: Option<RollReport>,
     /// Every node, in the order of ids.
     pub nodes: Vec<NodeReport>,
     /// What the cluster as a whole waits for, the most important first.

@@ -7,23 +7,25 @@ use ottla_crds::kafka_cluster::status::{
     Condition, KafkaClusterStatus, ListenerStatus, NodeStatus, Operation, Summary, VersionStatus,
 };
 
+use crate::Plan;
 use crate::desired::Desired;
 use crate::names::{BROKER_LABEL, CLUSTER_LABEL};
 use crate::node::Group;
-use crate::report::{NodeReport, Phase, Report, WaitingOn};
+use crate::report::{NodeReport, Phase, Report, RollReport, WaitingOn};
 
-/// The status after a pass. `failure` is what went wrong while the plan was carried out, if
+/// The status after a pass: what its plan says, and what is remembered. `failure` is what went wrong while the plan was carried out, if
 /// anything did.
 #[must_use]
 pub fn status(
     previous: &KafkaClusterStatus,
     desired: Option<&Desired>,
-    report: &Report,
+    plan: &Plan,
     failure: Option<&str>,
     installation: &str,
     generation: Option<i64>,
     now: Timestamp,
 ) -> KafkaClusterStatus {
+    let report = &plan.report;
     let foreign = report.waiting_on.iter().any(|w| matches!(w, WaitingOn::ForeignOperator { .. }));
     if foreign {
         return previous.clone();
@@ -31,6 +33,7 @@ pub fn status(
     let mut status = previous.clone();
     status.observed_generation = generation;
     status.operator = Some(installation.to_owned());
+    status.memory = plan.memory.clone();
     status.cluster_id = report.cluster_id.clone().or_else(|| previous.cluster_id.clone());
     if let Some(desired) = desired {
         describe(&mut status, desired, report);
@@ -145,7 +148,9 @@ impl Verdict {
         let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
         let first = serious.first().copied().or_else(|| report.all_waiting().next());
         // What is waited for may never come without the write that failed.
+        let rolling = report.roll.as_ref().filter(|_| stalled.is_none() && failure.is_none());
         let (reason, message) = match (stalled, failure, first) {
+            _ if let Some(roll) = rolling => ("Rolling", rolled(roll, first)),
             (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
                 (waiting_on.reason(), waiting_on.to_string())
             }
@@ -153,7 +158,7 @@ impl Verdict {
             (None, None, None) if serving => ("Ready", "every node is in sync".to_owned()),
             (None, None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
         };
-        let ready = serving && serious.is_empty() && failure.is_none();
+        let ready = serving && serious.is_empty() && failure.is_none() && report.roll.is_none();
         let paused = report.waiting_on.contains(&WaitingOn::Paused);
         Verdict {
             ready,
@@ -190,6 +195,12 @@ impl Verdict {
     }
 }
 
+/// How far a roll is, and what it waits for.
+fn rolled(roll: &RollReport, first: Option<&WaitingOn>) -> String {
+    let far = format!("{} of {} nodes are up to date", roll.done, roll.of);
+    first.map_or_else(|| far.clone(), |waiting_on| format!("{far}; {waiting_on}"))
+}
+
 fn operation(
     previous: &KafkaClusterStatus,
     report: &Report,
@@ -200,21 +211,40 @@ fn operation(
         return None;
     }
     let before = previous.operation.as_ref();
+    let waiting_on = report.first_waiting().map(ToString::to_string);
+    let waited = before.filter(|before| before.waiting_on == waiting_on);
+    let waiting_since = waited
+        .and_then(|before| before.waiting_since.clone())
+        .or_else(|| waiting_on.as_ref().map(|_| seconds(now)));
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    if let Some(roll) = &report.roll {
+        return Some(Operation {
+            name: ROLL.to_owned(),
+            done: count(roll.done),
+            of: count(roll.of),
+            since: roll.since.clone(),
+            waiting_on,
+            waiting_since,
+        });
+    }
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let before = before.filter(|before| before.name != ROLL);
     let name = match before {
         Some(operation) => operation.name.clone(),
-        None if was_ready => "Repair".to_owned(),
+        None if was_ready || previous.operation.is_some() => "Repair".to_owned(),
         None => "Create".to_owned(),
     };
-    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     Some(Operation {
         name,
         done: count(report.nodes.iter().filter(|node| node.ready).count()),
         of: count(report.nodes.len()),
         since: before.map_or_else(|| seconds(now), |operation| operation.since.clone()),
-        waiting_on: report.first_waiting().map(ToString::to_string),
+        waiting_on,
+        waiting_since,
     })
 }
+
+const ROLL: &str = "Roll";
 
 /// A condition keeps its date until its status changes.
 fn dated(

@@ -2,7 +2,7 @@
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
-use ottla_plan::action::Target;
+use ottla_plan::action::{RestartPod, Rewrite, Target};
 use ottla_plan::names::CLUSTER_LABEL;
 use ottla_plan::object::{Kind, Object};
 use serde_json::json;
@@ -62,9 +62,7 @@ async fn ours(
 pub(super) async fn apply(
     client: &Client,
     namespace: &str,
-    object: &Object,
-    target: &Target,
-    lists: &[Vec<String>],
+    Rewrite { object, target, lists }: &Rewrite,
 ) -> Result<(), ActError> {
     let api = api(client, namespace, object.kind);
     own(&api, target, lists).await?;
@@ -109,13 +107,22 @@ pub(super) async fn delete(
     delete_through(&api(client, namespace, kind), target).await
 }
 
-/// Deletes exactly the pod that was seen. Its status changes all the time, so its UID is the
-/// precondition, and not its resource version.
-pub(super) async fn delete_pod(
+/// Describes a node's next life, and ends this one. After a crash in between, the next pass finds the
+/// StatefulSet as it should be and the pod as it was.
+pub(super) async fn restart(
     client: &Client,
     namespace: &str,
-    target: &Target,
+    restart: &RestartPod,
 ) -> Result<(), ActError> {
+    if let Some(set) = &restart.set {
+        apply(client, namespace, set).await?;
+    }
+    delete_pod(client, namespace, &restart.pod).await
+}
+
+/// Deletes exactly the pod that was seen. Its status changes all the time, so its UID is the
+/// precondition, and not its resource version.
+async fn delete_pod(client: &Client, namespace: &str, target: &Target) -> Result<(), ActError> {
     let target = Target { resource_version: String::new(), ..target.clone() };
     delete_through(&pods(client, namespace), &target).await
 }

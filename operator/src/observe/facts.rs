@@ -8,12 +8,12 @@ use ottla_crds::agent::REPLICATION_PORT;
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::names::{
     ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL,
-    Names, RACK_ANNOTATION, VOLUME_LABEL,
+    Names, RACK_ANNOTATION, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Child, Claim, Identity, Pod};
-use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION};
+use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use serde_json::Value;
 
 type Children = BTreeMap<(Kind, String), Child>;
@@ -113,9 +113,25 @@ fn pod(object: &DynamicObject) -> Pod {
         ready,
         terminating: object.metadata.deletion_timestamp.is_some(),
         template: object.annotations().get(TEMPLATE_ANNOTATION).cloned(),
+        wish: object.annotations().get(WISH_ANNOTATION).cloned(),
+        restart: object.annotations().get(RESTART_ANNOTATION).cloned(),
+        configuration: mounted(&object.data).map(ToOwned::to_owned),
+        image: image(&object.data).map(ToOwned::to_owned),
         stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(container?)),
         restarts: restarts.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
     }
+}
+
+/// The ConfigMap that a pod mounts.
+fn mounted(pod: &Value) -> Option<&str> {
+    let volumes = pod.pointer("/spec/volumes")?.as_array()?;
+    volumes.iter().find_map(|volume| text(volume, "/configMap/name"))
+}
+
+fn image(pod: &Value) -> Option<&str> {
+    let containers = pod.pointer("/spec/containers")?.as_array()?;
+    let kafka = containers.iter().find(|one| text(one, "/name") == Some(CONTAINER))?;
+    text(kafka, "/image")
 }
 
 fn unschedulable(scheduled: Option<&Value>) -> Option<String> {

@@ -53,7 +53,8 @@ pub struct Done {
 
 impl Done {
     const GONE: Done = Done { next: None, failed: false };
-    /// The KafkaCluster was stamped as ours, and is read again before anything is written for it.
+    /// The KafkaCluster was stamped as ours, or something was remembered, and it is read again before
+    /// anything is written for it.
     const AT_ONCE: Done = Done { next: Some(Duration::ZERO), failed: false };
 }
 
@@ -63,7 +64,7 @@ impl Done {
 /// 2. Parse the spec. (no client)
 /// 3. Observe. (client, reads)
 /// 4. Plan, and check the plan. (no client)
-/// 5. Stamp the cluster as ours before the first write. (client)
+/// 5. Stamp the cluster as ours, and remember what must be, before anything is done. (client)
 /// 6. Act. (client, writes)
 /// 7. Say how it is. (client, one write, and none when nothing changed)
 ///
@@ -79,8 +80,8 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     let mut observation = observe(context, &cluster).await.map_err(PassError::Observe)?;
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
-    if !plan.actions.is_empty() && status::needs_stamp(context, &cluster) {
-        status::stamp(context, &cluster).await.map_err(PassError::Status)?;
+    if !plan.actions.is_empty() && status::must_come_first(context, &cluster, &plan) {
+        status::stamp(context, &cluster, &plan).await.map_err(PassError::Status)?;
         return Ok(Done::AT_ONCE);
     }
     let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
@@ -90,7 +91,8 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     log(&cluster, &outcome);
     let failure = outcome.failed.first().map(sentence);
     let repeats = context.repeats.note(&full_name(&cluster), outcome.tried());
-    let next = next_pass(&plan.report, &outcome, repeats, context.rest);
+    let remembers = plan.memory != observation.observed.memory;
+    let next = next_pass(&plan.report, &outcome, remembers, repeats, context.rest);
     let written =
         status::write(context, &cluster, desired.as_ref().ok(), &plan, failure.as_deref()).await;
     let written = match written {
@@ -147,7 +149,7 @@ async fn carry_out(
     let namespace = cluster.namespace().unwrap_or_default();
     let (destructive, harmless): (Vec<Action>, Vec<Action>) =
         plan.actions.iter().cloned().partition(Action::is_destructive);
-    let mut outcome = act(context, &namespace, harmless).await;
+    let mut outcome = act(context, &namespace, &observation.ways, harmless).await;
     let Ok(desired) = desired else { return outcome };
     if destructive.is_empty() || outcome.is_blocked() {
         return outcome;
@@ -158,8 +160,8 @@ async fn carry_out(
                 let reason = format!("{}: {}", violation.law, violation.sentence);
                 tracing::warn!(action = action.describe(), reason, "not permitted");
             }
-            let credentials = observation.credentials.as_ref();
-            let done = act_permitted(context, &namespace, credentials, verdict.permits).await;
+            let ways = &observation.ways;
+            let done = act_permitted(context, &namespace, ways, verdict.permits).await;
             outcome.applied.extend(done.applied);
             outcome.failed.extend(done.failed);
         }

@@ -42,22 +42,32 @@ pub struct Written {
     pub current: KafkaClusterStatus,
 }
 
-/// Whether the cluster must be marked as ours before anything is written for it.
+/// Whether the cluster must be marked as ours, or something be remembered, before anything is
+/// written for it.
 #[must_use]
-pub fn needs_stamp(context: &Context, cluster: &KafkaCluster) -> bool {
-    let owner = cluster.status.as_ref().and_then(|status| status.operator.as_deref());
-    owner != Some(context.settings.installation.as_str())
+pub fn must_come_first(context: &Context, cluster: &KafkaCluster, plan: &Plan) -> bool {
+    let status = cluster.status.clone().unwrap_or_default();
+    let ours = status.operator.as_ref() == Some(&context.settings.installation);
+    !ours || status.memory != plan.memory
 }
 
-/// Marks the cluster as ours, if it is still as it was read: of two installations one wins.
+/// Marks the cluster as ours and remembers what a plan asks to remember, if the cluster is still as
+/// it was read: of two installations one wins.
 ///
 /// # Errors
 /// See [`StatusError`].
-pub async fn stamp(context: &Context, cluster: &KafkaCluster) -> Result<(), StatusError> {
+pub async fn stamp(
+    context: &Context,
+    cluster: &KafkaCluster,
+    plan: &Plan,
+) -> Result<(), StatusError> {
     let mut status = cluster.status.clone().unwrap_or_default();
+    if status.operator.as_ref() != Some(&context.settings.installation) {
+        let handed_over = cluster.annotations().get(TAKE_OVER_ANNOTATION).is_some();
+        tracing::info!(cluster = cluster.name_any(), handed_over, "stamping the cluster as ours");
+    }
     status.operator = Some(context.settings.installation.clone());
-    let handed_over = cluster.annotations().get(TAKE_OVER_ANNOTATION).is_some();
-    tracing::info!(cluster = cluster.name_any(), handed_over, "stamping the cluster as ours");
+    status.memory = plan.memory.clone();
     patch(context, cluster, &status).await
 }
 
@@ -77,7 +87,7 @@ pub async fn write(
     let installation = &context.settings.installation;
     let generation = cluster.metadata.generation;
     let now = Timestamp::now();
-    let current = status(&previous, desired, &plan.report, failure, installation, generation, now);
+    let current = status(&previous, desired, plan, failure, installation, generation, now);
     if current == previous {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use ottla_crds::agent::{
     AgentState, AgentStatus, DiskMeta, DiskStatus, FormatMode, FormatRequest, InSync, JvmStatus,
     QuorumRole, Role,
 };
-use ottla_plan::observed::{Answer, Kafka};
+use ottla_plan::observed::{Answer, Kafka, Voter};
 use tokio::time::{Duration, Instant};
 
 use super::disk::{Content, FORMAT_TIME};
@@ -32,6 +32,7 @@ pub(crate) fn agent_status(place: &Place, pod: &Pod) -> Option<AgentStatus> {
         jvm: (serves || state == AgentState::Starting).then(|| JvmStatus {
             started_at_seconds: 1,
             certificate_serial: "1".to_owned(),
+            certificate_expires_at_seconds: i64::MAX,
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: serves.then(|| role(place, pod)).flatten(),
@@ -147,6 +148,8 @@ fn directory_id(request: &FormatRequest, volume: &str, pod: &Pod) -> String {
     }
 }
 
+const CAUGHT_UP: Voter = Voter { behind_milliseconds: Some(0) };
+
 /// What Kafka says, once every node runs.
 pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
     let runs = |pod: &Pod| {
@@ -161,7 +164,7 @@ pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
         cluster_id: content.map(|content| content.cluster_id.clone()).unwrap_or_default(),
         brokers: place.registered.iter().map(|id| (*id, false)).collect(),
         leader: voters().map(|pod| pod.node_id).min(),
-        voters: voters().map(|pod| pod.node_id).collect(),
+        voters: voters().map(|pod| (pod.node_id, CAUGHT_UP)).collect(),
         features: BTreeMap::from([("metadata.version".to_owned(), 27)]),
         ..Kafka::default()
     })

@@ -8,7 +8,7 @@ use ottla_plan::explain;
 use ottla_plan::object::Kind;
 use serde_json::Value;
 
-use super::settle::settle;
+use super::settle::{live, settle};
 use crate::world::{Agent, World, manifest};
 
 /// Where a script plays.
@@ -32,6 +32,7 @@ impl Stage {
         match words[..] {
             ["plan"] => Ok(explain::text(&world.plan()?)),
             ["act"] => settle(world),
+            ["live"] => live(world),
             ["up"] => up(world).map(|()| String::new()),
             ["status"] => Ok(status(world)),
             ["pods"] => Ok(pods(world)),
@@ -81,15 +82,11 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
         ["node", id, ..] => return node(world, id.parse()?, &words[2..]),
         ["kafka", "silent", ..] => world.silence_kafka(Some(&rest(2))),
         ["kafka", "answers"] => world.silence_kafka(None),
-        ["kafka", "lacks", count, "replicas,", "such", "as", name] => {
-            world.set_under_replicated(Some((count.parse()?, name)));
+        ["kafka", "holds", "back", "broker", id, "in", partition] => {
+            return world.hold_back(partition, id.parse()?, true);
         }
-        ["kafka", "lacks", "nothing"] => {
-            world.set_under_replicated(None);
-            world.clear_sole_in_sync();
-        }
-        ["kafka", "has", "only", "node", id, "in", "sync", "for", partition] => {
-            world.set_sole_in_sync(id.parse()?, partition);
+        ["kafka", "lets", "broker", id, "catch", "up", "in", partition] => {
+            return world.hold_back(partition, id.parse()?, false);
         }
         ["kafka", "hears", "nothing", "of", id] => world.cut_off(id.parse()?, true),
         ["kafka", "hears", "of", id, "again"] => world.cut_off(id.parse()?, false),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
-use ottla_plan::action::{Format, Leaf};
+use ottla_plan::action::{Format, Leaf, RestartPod};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
@@ -25,6 +25,16 @@ pub struct Outcome {
     pub done: Vec<String>,
     /// What was not done, and why.
     pub not_done: Vec<String>,
+    /// Whether something else than before is remembered, so that the next pass may plan otherwise.
+    pub remembered: bool,
+}
+
+impl Outcome {
+    /// Whether the next pass finds another world.
+    #[must_use]
+    pub fn changed_something(&self) -> bool {
+        self.remembered || !self.done.is_empty()
+    }
 }
 
 impl World {
@@ -37,20 +47,25 @@ impl World {
         self.strangers.clear();
         self.seconds(1)?;
         let mut outcome = Outcome::default();
+        let before = self.status().memory;
         let mut plan = self.carry_out(&mut outcome)?;
         if !self.strangers.is_empty() {
             plan = self.carry_out(&mut outcome)?;
         }
         self.yield_pods();
         self.write_status(&plan, outcome.not_done.first().map(String::as_str));
+        outcome.remembered = self.status().memory != before;
         Ok(outcome)
     }
 
     fn carry_out(&mut self, outcome: &mut Outcome) -> Result<Plan> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         self.remember();
-        if !plan.actions.is_empty() {
-            self.own(INSTALLATION);
+        let status = self.status();
+        let ours = status.operator.as_deref() == Some(INSTALLATION);
+        if !plan.actions.is_empty() && (!ours || status.memory != plan.memory) {
+            self.stamp(&plan);
+            plan = self.plan()?;
         }
         if self.harmless(&plan, outcome) {
             self.destructive(&plan, outcome)?;
@@ -66,7 +81,7 @@ impl World {
         let next = status(
             &previous,
             desired.as_ref().ok(),
-            &plan.report,
+            plan,
             failure,
             INSTALLATION,
             generation,
@@ -125,7 +140,7 @@ impl World {
             }
             Action::IssueLeaf(leaf) => self.issue_leaf(leaf),
             Action::Create(object) => self.create(object),
-            Action::Apply { object, target, .. } => self.store.apply(object, target),
+            Action::Apply(rewrite) => self.store.apply(&rewrite.object, &rewrite.target),
             Action::RecordDisks { target, disks } => {
                 self.store.expect(Kind::ConfigMap, target)?;
                 let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
@@ -135,6 +150,10 @@ impl World {
                 all.extend(disks.clone());
                 let text = serde_json::to_string(&all).unwrap_or_default();
                 self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
+            }
+            Action::ElectLeaders(partitions) => {
+                self.elect(partitions);
+                Ok(())
             }
             Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
         }
@@ -200,11 +219,28 @@ impl World {
             }
             match action {
                 Action::Format(format) => self.format(format)?,
-                Action::RestartPod(restart) => self.remove_pod(restart.node_id),
+                Action::RestartPod(restart) => self.restart(restart)?,
                 Action::Delete(delete) => self.store.remove(delete.kind, &delete.target.name),
                 _ => {}
             }
             outcome.done.push(text);
+        }
+        Ok(())
+    }
+
+    /// The StatefulSet is written first, and then the pod is deleted. Holds S2: no partition that
+    /// could be kept available loses an in-sync replica that it needs.
+    fn restart(&mut self, restart: &RestartPod) -> Result<()> {
+        if let Some(set) = &restart.set
+            && let Err(refused) = self.store.apply(&set.object, &set.target)
+        {
+            bail!("StatefulSet {}: {refused}", set.object.name);
+        }
+        let before = self.available();
+        self.remove_pod(restart.node_id);
+        let lost: Vec<usize> = before.difference(&self.available()).copied().collect();
+        if !restart.is_of_idle_node && !lost.is_empty() {
+            bail!("S2: the restart of node {} took partitions {lost:?}", restart.node_id);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use ottla_crds::agent::AgentState;
 use ottla_plan::names::CLUSTER_LABEL;
 use ottla_plan::object::{Kind, Object};
+use ottla_plan::observed::Certificate;
 use serde_json::{Value, json};
 
 use super::nodes::{Disk, has_jvm};
@@ -17,12 +18,21 @@ impl World {
         for id in ids {
             let agent = self.first_word(id);
             let claims = self.claims_of(id).count();
+            let certificate = self.certificate_of(id);
             let Some(pod) = self.pods.get_mut(&id) else { continue };
             if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
                 pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
                 pod.agent = agent;
+                pod.certificate = certificate;
             }
         }
+    }
+
+    /// The certificate that a node's Kafka would be started with.
+    fn certificate_of(&self, id: i32) -> Option<Certificate> {
+        let set = self.pods.get(&id)?.name.strip_suffix("-0")?.to_owned();
+        let secret = self.store.get(Kind::Secret, &set)?;
+        Some(self.certificates.get(&secret.uid)?.certificate.clone())
     }
 
     /// Every node whose Kafka was started serves and is in sync.
@@ -37,6 +47,8 @@ impl World {
                 }
             }
         }
+        self.make_topic();
+        self.follow_brokers();
     }
 
     /// An agent does or says something else; its node is Ready only when it runs.
@@ -51,6 +63,7 @@ impl World {
             Agent::Silent(_) => {}
         }
         pod.agent = agent;
+        self.follow_brokers();
         Ok(())
     }
 
@@ -62,22 +75,13 @@ impl World {
         let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
         pod.seen.stuck = Some(reason.to_owned());
         pod.seen.ready = false;
+        self.follow_brokers();
         Ok(())
     }
 
     /// Kafka does not answer any more, or again.
     pub fn silence_kafka(&mut self, reason: Option<&str>) {
         self.kafka.silent = reason.map(ToOwned::to_owned);
-    }
-
-    /// Partitions lack a replica, or none does.
-    pub fn set_under_replicated(&mut self, example: Option<(usize, &str)>) {
-        self.kafka.under_replicated = example.map(|(count, name)| (count, name.to_owned()));
-    }
-
-    /// A broker is the only in-sync replica of a partition.
-    pub fn set_sole_in_sync(&mut self, id: i32, partition: &str) {
-        self.kafka.sole_in_sync.insert(id, partition.to_owned());
     }
 
     /// The active controller hears nothing of a node that runs, or hears of it again.
@@ -87,11 +91,7 @@ impl World {
         } else {
             self.kafka.cut_off.remove(&id);
         }
-    }
-
-    /// No broker is the only in-sync replica of anything.
-    pub fn clear_sole_in_sync(&mut self) {
-        self.kafka.sole_in_sync.clear();
+        self.follow_brokers();
     }
 
     /// Somebody deletes a pod; its StatefulSet makes a new one.

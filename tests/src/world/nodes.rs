@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_crds::agent::{
     AgentState, AgentStatus, DiskMeta, DiskStatus, InSync, JvmStatus, QuorumRole,
 };
-use ottla_plan::names::{BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL};
+use ottla_plan::names::{BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL, RESTART_ANNOTATION};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{self, Answer, Kafka};
-use ottla_plan::resources::pod::TEMPLATE_ANNOTATION;
+use ottla_plan::observed::{self, Answer, Certificate, Kafka, Voter};
+use ottla_plan::resources::pod::{TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use ottla_plan::resources::stateful_set;
 use serde_json::Value;
 
@@ -42,14 +42,14 @@ pub(super) struct Pod {
     pub(super) broker: bool,
     pub(super) controller: bool,
     pub(super) version: String,
+    /// What its Kafka was started with.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// What is special about Kafka's answers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KafkaMood {
     pub(super) silent: Option<String>,
-    pub(super) under_replicated: Option<(usize, String)>,
-    pub(super) sole_in_sync: BTreeMap<i32, String>,
     pub(super) cut_off: BTreeSet<i32>,
 }
 
@@ -77,7 +77,9 @@ impl World {
 
     fn pod(&mut self, set: &str, live: &Value) -> Pod {
         let metadata = &live["spec"]["template"]["metadata"];
-        let template = metadata["annotations"][TEMPLATE_ANNOTATION].as_str();
+        let annotation = |key: &str| metadata["annotations"][key].as_str().map(ToOwned::to_owned);
+        let configuration = stateful_set::configuration(live).map(ToOwned::to_owned);
+        let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
         Pod {
             name: format!("{set}-0"),
             seen: observed::Pod {
@@ -86,21 +88,27 @@ impl World {
                 address: None,
                 ready: false,
                 terminating: false,
-                template: template.map(ToOwned::to_owned),
+                template: annotation(TEMPLATE_ANNOTATION),
+                wish: annotation(WISH_ANNOTATION),
+                restart: annotation(RESTART_ANNOTATION),
+                configuration: configuration.clone(),
+                image: image.map(ToOwned::to_owned),
                 stuck: None,
                 restarts: 0,
             },
             agent: Agent::Absent,
-            configuration: stateful_set::configuration(live).unwrap_or_default().to_owned(),
+            configuration: configuration.unwrap_or_default(),
             broker: !metadata["labels"][BROKER_LABEL].is_null(),
             controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
             version: self.cluster.spec.version.clone(),
+            certificate: None,
         }
     }
 
     /// A pod ends, and claims that waited for that go with it.
     pub(super) fn remove_pod(&mut self, id: i32) {
         self.pods.remove(&id);
+        self.follow_brokers();
         let terminating: Vec<String> = self
             .claims_of(id)
             .filter(|(_, _, terminating)| *terminating)
@@ -176,7 +184,12 @@ impl World {
         let role = if first == Some(id) { QuorumRole::Leader } else { QuorumRole::Voter };
         JvmStatus {
             started_at_seconds: self.now.as_second(),
-            certificate_serial: String::new(),
+            certificate_serial: pod.certificate.clone().map(|one| one.serial).unwrap_or_default(),
+            certificate_expires_at_seconds: pod
+                .certificate
+                .as_ref()
+                .map(|one| one.expires_at_seconds)
+                .unwrap_or_default(),
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: pod.controller.then_some(role),
@@ -212,22 +225,19 @@ impl World {
             return unknown("no broker is Ready");
         }
         let voters = self.pods.iter().filter(|(_, pod)| pod.controller).map(|(id, _)| *id);
-        let (count, example) = self.kafka.under_replicated.clone().unzip();
+        let behind = |id: i32| Voter { behind_milliseconds: (!self.is_fenced(id)).then_some(0) };
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),
             brokers: self.registered.iter().map(|id| (*id, self.is_fenced(*id))).collect(),
             leader: voters.clone().next(),
-            silent_voters: voters.clone().filter(|id| self.is_fenced(*id)).collect(),
-            voters: voters.collect(),
-            under_replicated: count.unwrap_or_default(),
-            under_replicated_example: example,
-            no_copy_elsewhere: self.kafka.sole_in_sync.clone(),
+            voters: voters.map(|id| (id, behind(id))).collect(),
+            partitions: self.partitions(),
             features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
         })
     }
 
     /// Whether the active controller does not hear from a node.
-    fn is_fenced(&self, id: i32) -> bool {
+    pub(super) fn is_fenced(&self, id: i32) -> bool {
         let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready);
         !ready || self.kafka.cut_off.contains(&id)
     }

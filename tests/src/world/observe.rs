@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use ottla_crds::agent::AgentStatus;
 use ottla_operator::observe::facts;
+use ottla_plan::names::GROUP_LABEL;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Certificate, Child, Observed};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::World;
 use super::nodes::{Agent, Pod};
@@ -33,6 +34,7 @@ impl World {
         );
         Observed {
             owner: status.operator,
+            memory: status.memory,
             recorded_cluster_id: status.cluster_id,
             deleting: self.cluster.metadata.deletion_timestamp.is_some(),
             identity,
@@ -61,9 +63,21 @@ impl World {
             if key.0 == Kind::Secret {
                 child.live = json!({ "metadata": child.live["metadata"] });
             }
+            if key.0 == Kind::PodDisruptionBudget {
+                let least = child.live["spec"]["minAvailable"].as_u64().unwrap_or_default();
+                let allowed = self.ready_pods(&child.live).saturating_sub(least);
+                child.live["status"] = json!({ "disruptionsAllowed": allowed });
+            }
             (key.clone(), child)
         })
         .collect()
+    }
+
+    /// Pods of a budget's group that are Ready.
+    fn ready_pods(&self, budget: &Value) -> u64 {
+        let controllers = budget["spec"]["selector"]["matchLabels"][GROUP_LABEL] == "controller";
+        let counts = |pod: &&Pod| pod.seen.ready && pod.broker != controllers;
+        self.pods.values().filter(counts).count() as u64
     }
 
     fn stranger(&self, (kind, name): &(Kind, String)) -> Option<Child> {

@@ -12,13 +12,19 @@ const HEARTBEAT_INTERVAL_MILLISECONDS: &str = "500";
 /// Three replicas bear the loss of one broker while another restarts.
 const REPLICATION_FACTOR: i32 = 3;
 
+/// How many replicas topics get unless somebody says otherwise.
+#[must_use]
+pub fn replication_factor(desired: &Desired) -> i32 {
+    desired.brokers.replicas.min(REPLICATION_FACTOR)
+}
+
 /// Internal topics get as many replicas as there are brokers, three at most. Kafka's own default
 /// of three would leave a cluster of one broker without consumer groups.
 ///
 /// The controllers' files hold the same: the active controller's own `min.insync.replicas` becomes
 /// the cluster's, and its `default.replication.factor` is that of topics made by default.
 pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
-    let replicas = desired.brokers.replicas.min(REPLICATION_FACTOR);
+    let replicas = replication_factor(desired);
     let min_isr = if replicas >= REPLICATION_FACTOR { 2 } else { 1 };
     let factor = replicas.to_string();
     let min_isr = min_isr.to_string();

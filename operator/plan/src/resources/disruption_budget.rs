@@ -1,6 +1,6 @@
 //! PodDisruptionBudgets: how many nodes of a group Kubernetes may evict.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::owned_metadata;
 use crate::desired::Desired;
@@ -11,8 +11,8 @@ use crate::observed::Observed;
 
 /// The budget of a group; none for a single node, which could otherwise never be drained.
 ///
-/// While any partition lacks a replica, any node is cut off from the others, or nobody can say, no
-/// node may be evicted.
+/// While a roll goes on, any partition lacks a replica, any node is cut off from the others, or
+/// nobody can say, no node may be evicted.
 #[must_use]
 pub fn group(
     desired: &Desired,
@@ -24,9 +24,12 @@ pub fn group(
     if count < 2 {
         return None;
     }
-    let healthy = observed.kafka.known().is_some_and(|kafka| {
-        kafka.under_replicated == 0 && nodes.iter().all(|node| kafka.cut_off(node).is_none())
-    });
+    let rolling = observed.memory.roll.is_some();
+    let healthy = !rolling
+        && observed.kafka.known().is_some_and(|kafka| {
+            kafka.partitions.tally().under_replicated.count == 0
+                && nodes.iter().all(|node| kafka.cut_off(node).is_none())
+        });
     let name = desired.names.disruption_budget(group);
     let tree = json!({
         "metadata": owned_metadata(desired, &name),
@@ -39,4 +42,16 @@ pub fn group(
         },
     });
     Some(Object::new(Kind::PodDisruptionBudget, name, tree))
+}
+
+/// Whether Kubernetes knows that no node of a group may be evicted.
+#[must_use]
+pub fn is_closed(desired: &Desired, observed: &Observed, nodes: &[Node], group: Group) -> bool {
+    let Some(wanted) = self::group(desired, observed, nodes, group) else { return true };
+    let Some(child) = observed.child(Kind::PodDisruptionBudget, &wanted.name) else { return false };
+    let at = |pointer: &str| child.live.pointer(pointer).and_then(Value::as_i64);
+    let count = nodes.iter().filter(|node| node.group == group).count();
+    let closed = at("/spec/minAvailable").is_some_and(|least| usize::try_from(least) == Ok(count));
+    let noticed = at("/status/observedGeneration") >= at("/metadata/generation");
+    closed && noticed && at("/status/disruptionsAllowed") == Some(0)
 }

@@ -5,17 +5,24 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::desired::{Desired, GroupDesired};
-use crate::names::{BROKER_LABEL, CLUSTER_LABEL, CONTROLLER_LABEL, GROUP_LABEL};
+use crate::names::{
+    BROKER_LABEL, CLUSTER_LABEL, CONTROLLER_LABEL, GROUP_LABEL, RESTART_ANNOTATION,
+};
 use crate::node::Node;
 use crate::object::{Object, hash};
 
 mod container;
 mod volume;
+mod wish;
 
 /// Annotation of a pod with the hash of the template that it was made from.
 pub const TEMPLATE_ANNOTATION: &str = "ottla.dev/template";
 
+/// Annotation of a pod with the hash of what the spec asked of it.
+pub const WISH_ANNOTATION: &str = "ottla.dev/wish";
+
 pub use container::NAME as CONTAINER;
+pub use wish::wish;
 
 /// The user that Kafka runs as, and the group that owns its disks.
 const USER_ID: i64 = 1001;
@@ -23,7 +30,8 @@ const USER_ID: i64 = 1001;
 /// Longer than the agent waits for the JVM, so that the agent ends it and not the kubelet.
 const GRACE_PERIOD_SECONDS: u64 = super::config_map::SHUTDOWN_SECONDS + 30;
 
-/// The template of a node's pod.
+/// The template of a node's pod. Its hash covers what the pod is made of, and not by which wish or
+/// word it came.
 #[must_use]
 pub fn template(desired: &Desired, node: &Node, configuration: &Object) -> Value {
     let group = desired.group(node.group);
@@ -34,7 +42,13 @@ pub fn template(desired: &Desired, node: &Node, configuration: &Object) -> Value
         },
         "spec": spec(desired, node, group, configuration),
     });
-    template["metadata"]["annotations"][TEMPLATE_ANNOTATION] = hash(&template).into();
+    let hash = hash(&template);
+    let annotations = &mut template["metadata"]["annotations"];
+    annotations[TEMPLATE_ANNOTATION] = hash.into();
+    annotations[WISH_ANNOTATION] = wish(desired, node).into();
+    if let Some(restart) = &desired.restart {
+        annotations[RESTART_ANNOTATION] = restart.as_str().into();
+    }
     template
 }
 

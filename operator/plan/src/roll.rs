@@ -1,0 +1,157 @@
+//! Rolls: nodes that the spec asks to restart are restarted one after another, each only while
+//! everything that depends on it can do without.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use ottla_crds::kafka_cluster::status::{Memory, RollMemory};
+
+use crate::action::{Action, RestartPod};
+use crate::desired::Desired;
+use crate::node::{Group, Node};
+use crate::observed::{Kafka, Observed};
+use crate::repair::Outdated;
+use crate::report::{RollReport, WaitingOn};
+
+mod reason;
+mod safety;
+
+pub(crate) use reason::reason;
+pub use safety::{Hold, may_stop};
+
+/// What a roll comes to in one pass.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) memory: Memory,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Vec<WaitingOn>,
+    pub(crate) report: Option<RollReport>,
+}
+
+/// Plans the next step of a roll, if there is one or should be.
+///
+/// A roll is remembered before its first restart, which closes the disruption budgets, and is over
+/// when no node is left to restart, all are well, and the preferred leaders lead again. They do so
+/// before the next restart, too: it moves leaders itself, and one move at a time is enough.
+pub(crate) fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    outdated: Vec<Outdated>,
+    now: Timestamp,
+) -> Steps {
+    let (mut due, later): (Vec<Outdated>, Vec<Outdated>) =
+        outdated.into_iter().partition(|outdated| outdated.reason.is_some());
+    let mut steps =
+        Steps { waiting_on: later.iter().map(at_next_restart).collect(), ..Steps::default() };
+    let before = observed.memory.roll.as_ref();
+    let leaders = observed.kafka.known().map(led_by_others).unwrap_or_default();
+    let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
+    if due.is_empty() && (before.is_none() || (well && leaders.is_empty())) {
+        return steps;
+    }
+    steps.memory.roll = Some(remembered(before, &due, now));
+    steps.report = steps.memory.roll.as_ref().map(|roll| RollReport {
+        since: roll.since.clone(),
+        of: roll.nodes.len(),
+        done: roll.nodes.iter().filter(|id| is_done(observed, nodes, &due, **id)).count(),
+    });
+    if before.is_some() && well && !leaders.is_empty() {
+        let kafka = observed.kafka.known();
+        let count = kafka.map(|kafka| kafka.partitions.tally().led_by_others).unwrap_or_default();
+        let example = kafka.map(|kafka| kafka.partitions.example_name(count)).unwrap_or_default();
+        steps.waiting_on.push(WaitingOn::LedByOthers { count: count.count, example });
+        steps.actions.push(Action::ElectLeaders(leaders));
+        return steps;
+    }
+    due.sort_by_key(|outdated| turn(observed, &outdated.node));
+    restart(desired, observed, nodes, due, &mut steps);
+    steps
+}
+
+fn remembered(before: Option<&RollMemory>, due: &[Outdated], now: Timestamp) -> RollMemory {
+    let known = before.map(|roll| roll.nodes.as_slice()).unwrap_or_default();
+    let nodes: BTreeSet<i32> =
+        known.iter().copied().chain(due.iter().map(|outdated| outdated.node.id)).collect();
+    let since = before
+        .map_or_else(|| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), |roll| roll.since.clone());
+    RollMemory { since, nodes: nodes.into_iter().collect() }
+}
+
+fn is_done(observed: &Observed, nodes: &[Node], due: &[Outdated], id: i32) -> bool {
+    let well = |node: &Node| safety::is_well(observed, node).is_ok();
+    !due.iter().any(|outdated| outdated.node.id == id)
+        && nodes.iter().any(|node| node.id == id && well(node))
+}
+
+/// Nodes that are not well come first: they have the least to lose. Then Dedicated controllers, then
+/// brokers; of each group the quorum's leader last, so that it changes once.
+fn turn(observed: &Observed, node: &Node) -> (bool, bool, bool, i32) {
+    let leads = observed.kafka.known().is_some_and(|kafka| kafka.leader == Some(node.id));
+    let well = safety::is_well(observed, node).is_ok();
+    (well, node.group == Group::Broker, leads, node.id)
+}
+
+/// Restarts the first node that may stop, or says what holds the first one back.
+fn restart(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    due: Vec<Outdated>,
+    steps: &mut Steps,
+) {
+    let mut held = None;
+    for outdated in due {
+        let node = outdated.node.id;
+        let reason = outdated.reason.unwrap_or_default();
+        match may_stop(desired, observed, nodes, &outdated.node) {
+            Ok(()) => {
+                let detail = reason.clone();
+                steps.waiting_on.push(WaitingOn::Restarting { node, detail });
+                steps.actions.push(Action::RestartPod(RestartPod {
+                    node_id: node,
+                    pod: outdated.pod,
+                    set: outdated.set,
+                    is_of_idle_node: false,
+                    reason,
+                }));
+                return;
+            }
+            Err(hold) => held = held.or(Some((node, hold))),
+        }
+    }
+    let Some((node, hold)) = held else { return };
+    match hold {
+        // That node says for itself what it waits for.
+        Hold::NotWell { said: true, .. } => {}
+        Hold::Forbidden { sentence } => {
+            steps.waiting_on.push(WaitingOn::RestartForbidden { node, detail: sentence });
+        }
+        hold => {
+            let detail = hold.to_string();
+            steps.waiting_on.push(WaitingOn::RestartHeld { node, detail });
+        }
+    }
+}
+
+fn at_next_restart(outdated: &Outdated) -> WaitingOn {
+    WaitingOn::RestartPending {
+        node: outdated.node.id,
+        detail: format!(
+            "was made by another release of Ottla; it follows at its next restart, which can be asked for by a new value of the annotation {}",
+            crate::names::RESTART_ANNOTATION
+        ),
+    }
+}
+
+/// Partitions whose preferred leader could lead and does not, by topic.
+fn led_by_others(kafka: &Kafka) -> BTreeMap<String, Vec<i32>> {
+    let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    if kafka.partitions.tally().led_by_others.count == 0 {
+        return found;
+    }
+    for partition in kafka.partitions.iter().filter(|partition| partition.is_led_by_another()) {
+        found.entry(partition.topic.to_owned()).or_default().push(partition.index);
+    }
+    found
+}

@@ -1,0 +1,161 @@
+//! Why a node has to restart: an ordered list of small checks, each with its sentence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use ottla_crds::agent::NodeDocument;
+use serde_json::Value;
+
+use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
+use crate::desired::Desired;
+use crate::node::Node;
+use crate::object::{Kind, holds};
+use crate::observed::{Observed, Pod};
+use crate::repair::Wanted;
+use crate::resources::pod;
+
+/// A node with what it runs and what it should run.
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    node: &'a Node,
+    pod: &'a Pod,
+    wanted: &'a Wanted,
+    now: Timestamp,
+}
+
+/// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
+/// another wish.
+const WISHES: [fn(&Case<'_>) -> Option<String>; 5] =
+    [release, image, configuration, java, template];
+
+/// Everything that the spec asks a node to restart for, as one sentence; `None` where nothing does.
+pub(crate) fn reason(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    pod: &Pod,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Option<String> {
+    let case = Case { desired, observed, node, pod, wanted, now };
+    let mut reasons: Vec<String> =
+        [asked(&case), certificate(&case)].into_iter().flatten().collect();
+    if pod.wish.as_ref().is_some_and(|wish| *wish != pod::wish(desired, node)) {
+        let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
+        let unnamed = wishes.is_empty().then(|| "the spec of its pod changed".to_owned());
+        reasons.extend(wishes.into_iter().chain(unnamed));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn asked(case: &Case<'_>) -> Option<String> {
+    let word = case.desired.restart.as_ref()?;
+    (case.pod.restart.as_ref() != Some(word))
+        .then(|| format!("asked for by the annotation {}", crate::names::RESTART_ANNOTATION))
+}
+
+/// Kafka's Raft client reads its certificate only at a start (KAFKA-20025).
+fn certificate(case: &Case<'_>) -> Option<String> {
+    let jvm = case.observed.agent(case.node.id)?.jvm.as_ref()?;
+    let secret = case.observed.certificates.get(&case.desired.names.node(case.node))?;
+    let left = jvm.certificate_expires_at_seconds - case.now.as_second();
+    let renewed = secret.trusted && jvm.certificate_serial != secret.serial;
+    let renewed = renewed && left < RENEWAL_BEFORE_EXPIRY_SECONDS;
+    let expires = Timestamp::from_second(jvm.certificate_expires_at_seconds).ok()?;
+    renewed.then(|| {
+        format!("it runs with a certificate that expires on {}", expires.strftime("%Y-%m-%d"))
+    })
+}
+
+fn release(case: &Case<'_>) -> Option<String> {
+    let running = &case.observed.agent(case.node.id)?.kafka_version;
+    let wanted = &case.desired.version;
+    (running != wanted).then(|| format!("Kafka {running} -> {wanted}"))
+}
+
+fn image(case: &Case<'_>) -> Option<String> {
+    let running = case.pod.image.as_ref()?;
+    let named = case.desired.own_image.as_ref()?;
+    (running != named).then(|| format!("image {running} -> {named}"))
+}
+
+/// More keys than these only make a sentence long.
+const KEYS_NAMED: usize = 3;
+
+fn configuration(case: &Case<'_>) -> Option<String> {
+    let before = properties(&running_configuration(case)?["data"]);
+    let after = properties(&case.wanted.configuration.tree["data"]);
+    let keys: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let mut changes: Vec<String> = keys
+        .into_iter()
+        .filter(|key| before.get(key) != after.get(key))
+        .map(|key| match (before.get(key), after.get(key)) {
+            (Some(before), Some(after)) => format!("{key} {before} -> {after}"),
+            (None, Some(after)) => format!("{key} {after}"),
+            (_, None) => format!("{key} removed"),
+        })
+        .collect();
+    let more = changes.len().saturating_sub(KEYS_NAMED);
+    changes.truncate(KEYS_NAMED);
+    if more > 0 {
+        changes.push(format!("and {more} more"));
+    }
+    (!changes.is_empty()).then(|| format!("configuration {}", changes.join(", ")))
+}
+
+fn running_configuration<'a>(case: &Case<'a>) -> Option<&'a Value> {
+    let name = case.pod.configuration.as_ref()?;
+    Some(&case.observed.child(Kind::ConfigMap, name)?.live)
+}
+
+fn properties(data: &Value) -> BTreeMap<&str, &str> {
+    let text = data["server.properties"].as_str().unwrap_or_default();
+    text.lines().filter_map(|line| line.split_once('=')).collect()
+}
+
+fn java(case: &Case<'_>) -> Option<String> {
+    let before = document(&running_configuration(case)?["data"])?;
+    let after = document(&case.wanted.configuration.tree["data"])?;
+    let mut changes = Vec::new();
+    if before.heap_bytes != after.heap_bytes {
+        let mebibytes = |bytes: u64| bytes >> 20;
+        let (before, after) = (mebibytes(before.heap_bytes), mebibytes(after.heap_bytes));
+        changes.push(format!("heap {before} MiB -> {after} MiB"));
+    }
+    if before.jvm_options != after.jvm_options {
+        let none = || "removed".to_owned();
+        let options = Some(after.jvm_options.join(" ")).filter(|options| !options.is_empty());
+        changes.push(format!("options {}", options.unwrap_or_else(none)));
+    }
+    (!changes.is_empty()).then(|| format!("JVM {}", changes.join(", ")))
+}
+
+fn document(data: &Value) -> Option<NodeDocument> {
+    serde_json::from_str(data["node.json"].as_str()?).ok()
+}
+
+/// Fields of a pod's spec whose change other checks name.
+const NAMED_ELSEWHERE: [&str; 2] = ["containers", "volumes"];
+
+/// Compares with the StatefulSet, as long as that still describes the pod.
+fn template(case: &Case<'_>) -> Option<String> {
+    let live = &case.observed.child(Kind::StatefulSet, &case.wanted.set.name)?.live;
+    let (before, after) = (&live["spec"]["template"], &case.wanted.set.tree["spec"]["template"]);
+    let resources = |template: &Value| template["spec"]["containers"][0]["resources"].clone();
+    let mut changes = Vec::new();
+    if !holds(&resources(after), &resources(before))
+        || !holds(&resources(before), &resources(after))
+    {
+        changes.push("resources");
+    }
+    if !holds(&after["metadata"]["labels"], &before["metadata"]["labels"]) {
+        changes.push("labels");
+    }
+    let fields = after["spec"].as_object()?;
+    let other = fields.iter().filter(|(field, value)| {
+        !NAMED_ELSEWHERE.contains(&field.as_str()) && !holds(value, &before["spec"][field.as_str()])
+    });
+    changes.extend(other.map(|(field, _)| field.as_str()));
+    (!changes.is_empty()).then(|| format!("{} of its pod", changes.join(", ")))
+}

@@ -1,0 +1,210 @@
+//! May this node stop now? A value with its reason, computed from one observation. Unknown means no.
+
+use std::fmt;
+
+use ottla_crds::agent::AgentState;
+use ottla_crds::kafka_cluster::AllowUnavailable;
+
+use crate::desired::Desired;
+use crate::node::{Group, Node};
+use crate::observed::{Answer, Count, Kafka, Observed, Partition};
+use crate::report::partitions as partitions_of;
+use crate::resources::disruption_budget;
+
+/// Why a node must not stop at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The roll is not on record yet.
+    NotRemembered,
+    /// Kubernetes could still evict another node at the same time.
+    BudgetOpen {
+        /// The group whose budget it is.
+        group: Group,
+    },
+    /// Kafka could not be asked.
+    KafkaUnknown {
+        /// Why not.
+        reason: String,
+    },
+    /// Another node is not well: one disruption at a time.
+    NotWell {
+        /// That node.
+        node: i32,
+        /// What is the matter with it.
+        sentence: String,
+        /// Whether the report of that node says so by itself.
+        said: bool,
+    },
+    /// A partition would have too few in-sync replicas.
+    Partition {
+        /// Which, and how it stands with it.
+        sentence: String,
+    },
+    /// The metadata quorum would lose its caught-up majority.
+    Quorum {
+        /// How it stands with it.
+        sentence: String,
+    },
+    /// A claim of the node is being deleted, and goes with its pod.
+    ClaimTerminating {
+        /// The claim.
+        claim: String,
+    },
+    /// Partitions can never do without it, and the spec does not allow that they become unavailable.
+    Forbidden {
+        /// Which, and what a person can do.
+        sentence: String,
+    },
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::NotRemembered => out.write_str("the roll is about to begin"),
+            Hold::BudgetOpen { group } => {
+                write!(out, "waits until Kubernetes lets no {} be evicted meanwhile", group.word())
+            }
+            Hold::KafkaUnknown { reason } => {
+                write!(out, "Kafka could not be asked whether it may stop: {reason}")
+            }
+            Hold::NotWell { node, sentence, .. } => {
+                write!(out, "waits for node {node}: {sentence}")
+            }
+            Hold::ClaimTerminating { claim } => write!(
+                out,
+                "claim {claim} is being deleted and would go with the pod: its records with it"
+            ),
+            Hold::Partition { sentence }
+            | Hold::Quorum { sentence }
+            | Hold::Forbidden { sentence } => out.write_str(sentence),
+        }
+    }
+}
+
+/// Whether a node whose Kafka runs may be stopped, because nothing depends on it that cannot do
+/// without.
+///
+/// # Errors
+/// What holds it back.
+pub fn may_stop(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Result<(), Hold> {
+    let remembered = observed.memory.roll.as_ref();
+    if !remembered.is_some_and(|roll| roll.nodes.contains(&node.id)) {
+        return Err(Hold::NotRemembered);
+    }
+    for group in [Group::Broker, Group::Controller] {
+        if !disruption_budget::is_closed(desired, observed, nodes, group) {
+            return Err(Hold::BudgetOpen { group });
+        }
+    }
+    let claims = observed.claims.iter().filter(|(_, claim)| claim.node_id == node.id);
+    if let Some((claim, _)) = claims.into_iter().find(|(_, claim)| claim.terminating) {
+        return Err(Hold::ClaimTerminating { claim: claim.clone() });
+    }
+    // A node that is not well is no further disruption: going back must work from any state.
+    if is_well(observed, node).is_ok() {
+        let mut others = nodes.iter().filter(|other| other.id != node.id);
+        others.try_for_each(|other| is_well(observed, other))?;
+    }
+    match &observed.kafka {
+        Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
+        Answer::Known(kafka) => {
+            quorum(kafka, node)?;
+            partitions(desired, kafka, node)
+        }
+    }
+}
+
+/// Whether a node serves and is in sync everywhere, as far as anybody can tell.
+pub(super) fn is_well(observed: &Observed, node: &Node) -> Result<(), Hold> {
+    let not = |sentence: &str, said: bool| {
+        Err(Hold::NotWell { node: node.id, sentence: sentence.to_owned(), said })
+    };
+    let Some(pod) = observed.pods.get(&node.id) else { return not("it has no pod", true) };
+    if pod.terminating {
+        return not("it is shutting down", true);
+    }
+    match observed.agent(node.id) {
+        None => return not("its agent could not be asked", true),
+        Some(agent) if agent.state != AgentState::Running => return not("it starts", true),
+        Some(_) => {}
+    }
+    if let Some(why) = observed.kafka.known().and_then(|kafka| kafka.cut_off(node)) {
+        return not(why, true);
+    }
+    if pod.ready { Ok(()) } else { not("Kubernetes does not call its pod Ready yet", false) }
+}
+
+/// S3: a caught-up majority of the voters stays. Of one or two voters none can leave and keep it;
+/// who has so few accepts that.
+fn quorum(kafka: &Kafka, node: &Node) -> Result<(), Hold> {
+    let voters = kafka.voters.len();
+    if !kafka.voters.contains_key(&node.id) || voters <= 2 {
+        return Ok(());
+    }
+    let hold = |sentence: String| Err(Hold::Quorum { sentence });
+    if kafka.leader.is_none() {
+        return hold("the metadata quorum has no leader".to_owned());
+    }
+    let others = kafka.voters.iter().filter(|(id, voter)| **id != node.id && voter.is_caught_up());
+    let (left, majority) = (others.count(), voters / 2 + 1);
+    if left >= majority {
+        return Ok(());
+    }
+    hold(format!(
+        "the metadata quorum needs {majority} caught-up voters of {voters} and would have {left}"
+    ))
+}
+
+/// S2: every partition that can be kept available is.
+fn partitions(desired: &Desired, kafka: &Kafka, node: &Node) -> Result<(), Hold> {
+    if !node.is_broker() {
+        return Ok(());
+    }
+    let dependents = kafka.partitions.dependents(node.id);
+    if let Some(partition) = kafka.partitions.example(dependents.until_in_sync) {
+        return Err(Hold::Partition { sentence: lacking(&partition, node) });
+    }
+    let single = dependents.single.count > 0 && desired.allow_unavailable == AllowUnavailable::None;
+    let scarce = dependents.scarce.count > 0 && desired.allow_unavailable != AllowUnavailable::Any;
+    let forbidden = |count: Count, what_to_do: &str| {
+        let which = partitions_of(count.count, &kafka.partitions.example_name(count));
+        Err(Hold::Forbidden {
+            sentence: format!("{which} would be unavailable while it restarts: {what_to_do}"),
+        })
+    };
+    if single {
+        return forbidden(dependents.single, NO_OTHER_REPLICA);
+    }
+    if scarce {
+        return forbidden(dependents.scarce, NONE_TO_SPARE);
+    }
+    Ok(())
+}
+
+const NO_OTHER_REPLICA: &str =
+    "there is no other replica; add replicas, or set spec.roll.allowUnavailable to SingleReplica";
+const NONE_TO_SPARE: &str = "all replicas must be in sync; add replicas, lower min.insync.replicas, or set spec.roll.allowUnavailable to Any";
+
+fn lacking(partition: &Partition<'_>, node: &Node) -> String {
+    let name = partition.name();
+    if partition.leader.is_none() {
+        return format!("partition {name} has no leader");
+    }
+    let out: Vec<String> = partition
+        .replicas
+        .iter()
+        .filter(|id| !partition.in_sync.contains(id))
+        .map(ToString::to_string)
+        .collect();
+    format!(
+        "partition {name} needs {} in-sync replicas and would have {}: broker {} is not in sync",
+        partition.needed(),
+        partition.in_sync_without(node.id),
+        out.join(", ")
+    )
+}

@@ -1,0 +1,213 @@
+//! Rolls under a verifying producer and consumer: nodes are restarted one after another, and nobody
+//! but the pods themselves notices.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::cluster::{Cluster, Lives, READY_WITHIN};
+use super::stage::{Stage, play, say};
+use super::verifier::Verifier;
+use super::wait::{spell, until};
+use super::{killed, manifest, operator};
+
+/// The edit is seen, remembered, and the budgets are closed.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often the operator is killed in the middle of a roll. The next one has to wait until the
+/// lease of the dead one is over, and then has some seconds to do something.
+const KILLED_EACH: Duration = Duration::from_secs(20);
+
+/// The configuration in use, the one that the spec asks for, and two to go back to.
+const CONFIGURATIONS_MAX: usize = 4;
+
+const THREADS: &str = "/spec/config/num.network.threads";
+
+#[tokio::test]
+async fn restarted() -> anyhow::Result<()> {
+    play("restarted", scenario).await
+}
+
+async fn scenario(stage: &Stage) -> anyhow::Result<()> {
+    let base = manifest::quickstart()?;
+    let cluster = Cluster::raise(stage, &base).await?;
+    let verifier = Verifier::beside(&cluster).await?;
+    let leader = killed::leader(&cluster).await?;
+
+    let configured = manifest::with(&base, &[(THREADS, json!("4"))])?;
+    let order = roll(&cluster, "three colocated nodes", &configured, &[]).await?;
+    ensure!(
+        order.last() == Some(&format!("orders-broker-{leader}-0")),
+        "the active controller {leader} was not the last: {order:?}"
+    );
+    verifier.goes_on().await?;
+
+    mind_changed(&cluster, &configured).await?;
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("restarted").await
+}
+
+#[tokio::test]
+async fn restarted_with_controllers_of_their_own() -> anyhow::Result<()> {
+    play("restarted-dedicated", dedicated).await
+}
+
+/// Controllers before brokers, the active one the last of them.
+async fn dedicated(stage: &Stage) -> anyhow::Result<()> {
+    let base = manifest::production()?;
+    let cluster = Cluster::raise(stage, &base).await?;
+    let verifier = Verifier::beside(&cluster).await?;
+    let leader = killed::leader(&cluster).await?;
+    let configured = manifest::with(&base, &[(THREADS, json!("4"))])?;
+    let order = roll(&cluster, "three controllers and three brokers", &configured, &[]).await?;
+    let (controllers, brokers) = order.split_at(3.min(order.len()));
+    ensure!(
+        controllers.last() == Some(&format!("payments-controller-{leader}-0"))
+            && brokers.iter().all(|pod| pod.starts_with("payments-broker-")),
+        "the active controller is {leader}, and the order was {order:?}"
+    );
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("restarted").await
+}
+
+/// Applies a change and waits until every node was restarted, each once, one at a time, in the order
+/// that is returned.
+pub(crate) async fn roll(
+    cluster: &Cluster<'_>,
+    what: &str,
+    changed: &Value,
+    untouched: &[&str],
+) -> anyhow::Result<Vec<String>> {
+    let before = cluster.lives().await?;
+    let started = Instant::now();
+    cluster.stage.apply(changed).await?;
+    let mut order = Vec::new();
+    let mut down = BTreeSet::new();
+    let mut begun = None;
+    until(&format!("the roll to end: {what}"), READY_WITHIN, async || {
+        down = not_ready(cluster, &before).await?;
+        ensure!(down.len() <= 1, "more than one pod is down at once: {down:?}");
+        for pod in &down {
+            begun.get_or_insert_with(|| started.elapsed());
+            if !order.contains(pod) {
+                order.push(pod.clone());
+            }
+        }
+        cluster.is_ready().await
+    })
+    .await?;
+    let begun = begun.unwrap_or_default();
+    ensure!(begun < BEGINS_WITHIN, "the roll began only after {}", spell(begun));
+    let after = cluster.lives().await?;
+    for (pod, life) in &before {
+        let touched = after.get(pod) != Some(life);
+        let wanted = !untouched.contains(&pod.as_str());
+        ensure!(
+            touched == wanted,
+            "{what}: {pod} was {}touched",
+            if touched { "" } else { "not " }
+        );
+    }
+    say(&format!(
+        "restarted: {what}: begun after {}, over after {}",
+        spell(begun),
+        spell(started.elapsed())
+    ));
+    Ok(order)
+}
+
+/// Pods that are not there or not Ready.
+async fn not_ready(cluster: &Cluster<'_>, expected: &Lives) -> anyhow::Result<BTreeSet<String>> {
+    let pods = cluster.pods().await?;
+    let ready: BTreeSet<String> =
+        pods.iter().filter(|pod| is_ready(pod)).map(|pod| pod.name_any()).collect();
+    Ok(expected.keys().filter(|pod| !ready.contains(*pod)).cloned().collect())
+}
+
+fn is_ready(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
+/// The spec changes again and again in the middle of a roll, and the operator dies every few seconds;
+/// in the end every node runs the last spec.
+async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let (stop, stopped) = watch::channel(false);
+    let edits = async {
+        for threads in 5..=9 {
+            let changed = manifest::with(base, &[(THREADS, json!(threads.to_string()))])?;
+            cluster.stage.apply(&changed).await?;
+            until("the edit to be seen", READY_WITHIN, async || {
+                let seen = cluster.get().await?;
+                let observed = seen.status.clone().unwrap_or_default().observed_generation;
+                Ok(if observed == seen.metadata.generation {
+                    Ok(())
+                } else {
+                    Err(format!("{observed:?}"))
+                })
+            })
+            .await?;
+        }
+        cluster.ready().await?;
+        stop.send_replace(true);
+        anyhow::Ok(())
+    };
+    let (edited, killed) = tokio::join!(edits, kill_the_operator(&cluster.stage.client, stopped));
+    edited?;
+    let killed = killed?;
+    for broker in 0..3 {
+        let pod = cluster.pod(&format!("broker-{broker}")).await?;
+        let mounted = pod.spec.and_then(|spec| {
+            spec.volumes?.into_iter().find_map(|volume| Some(volume.config_map?.name))
+        });
+        let maps = cluster.stage.api::<ConfigMap>();
+        let configuration = maps.get(&mounted.unwrap_or_default()).await?;
+        let properties = configuration.data.unwrap_or_default().remove("server.properties");
+        ensure!(
+            properties.unwrap_or_default().contains("num.network.threads=9"),
+            "broker {broker} does not run the last spec"
+        );
+    }
+    configurations(cluster).await?;
+    say(&format!(
+        "restarted: five edits in the middle, the operator killed {killed} times: over after {}",
+        spell(started.elapsed())
+    ));
+    Ok(())
+}
+
+/// Kills the operator every few seconds until told to stop; how often.
+async fn kill_the_operator(
+    client: &Client,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<usize> {
+    let mut killed = 0;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(killed),
+            () = tokio::time::sleep(KILLED_EACH) => {}
+        }
+        operator::replace(client).await?;
+        killed += 1;
+    }
+}
+
+/// Configurations that nobody uses go, but for the last.
+async fn configurations(cluster: &Cluster<'_>) -> anyhow::Result<()> {
+    let maps = cluster.stage.api::<ConfigMap>();
+    let of_node = ListParams::default().labels("ottla.dev/cluster=orders,ottla.dev/node-id=0");
+    until("old configurations to go", READY_WITHIN, async || {
+        let count = maps.list_metadata(&of_node).await?.items.len();
+        Ok(if count <= CONFIGURATIONS_MAX { Ok(()) } else { Err(format!("there are {count}")) })
+    })
+    .await
+}
