@@ -4,6 +4,7 @@
 mod killed;
 mod ready;
 mod rest;
+mod roll;
 mod size;
 mod stage;
 
@@ -20,6 +21,8 @@ pub(crate) enum Bench {
     Killed,
     /// What the operator writes, holds and uses while nothing changes.
     Rest,
+    /// A restart of three brokers one after another, beside the same of bare pods.
+    Roll,
     /// Images and binaries, unpacked.
     Size,
 }
@@ -59,6 +62,7 @@ pub(crate) fn bench(which: Bench) -> anyhow::Result<()> {
         Bench::Ready => ready::measure()?,
         Bench::Killed => killed::measure()?,
         Bench::Rest => rest::measure()?,
+        Bench::Roll => roll::measure()?,
         Bench::Size => size::measure()?,
     };
     let mut stdout = std::io::stdout().lock();

@@ -15,16 +15,19 @@ use ottla_plan::{Desired, Plan, check, cluster};
 use serde_json::Value;
 
 mod act;
+mod gradual;
 mod life;
 mod nodes;
 mod observe;
 mod store;
 mod topics;
 
-pub use act::Outcome;
+pub use act::{Mishap, Outcome};
+pub use gradual::BAD_OPTION;
 pub use nodes::Agent;
 pub use store::Store;
 
+use gradual::Gradual;
 use nodes::{Disk, KafkaMood, Pod};
 use topics::Topics;
 
@@ -51,6 +54,8 @@ pub struct World {
     certificates: BTreeMap<String, Issued>,
     /// By node id.
     pods: BTreeMap<i32, Pod>,
+    /// How often a pod of each name was made.
+    lives: BTreeMap<String, usize>,
     /// By the name of their claim.
     disks: BTreeMap<String, Disk>,
     /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
@@ -60,6 +65,10 @@ pub struct World {
     topics: Topics,
     /// Objects of strangers that stood in the way of a write.
     strangers: BTreeSet<(Kind, String)>,
+    /// Set where everything takes its time; nothing where it is done at once.
+    gradual: Option<Gradual>,
+    /// What the operator meets at one of its next writes, counted down.
+    mishap: Option<(usize, Mishap)>,
 }
 
 /// What the operator itself brings to every cluster.
@@ -96,12 +105,15 @@ impl World {
             store,
             certificates: BTreeMap::new(),
             pods: BTreeMap::new(),
+            lives: BTreeMap::new(),
             disks: BTreeMap::new(),
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
             kafka: KafkaMood::default(),
             topics: Topics::default(),
             strangers: BTreeSet::new(),
+            gradual: None,
+            mishap: None,
         }
     }
 
@@ -138,6 +150,29 @@ impl World {
     /// Its mistakes.
     pub fn desired(&self) -> Result<Desired, Vec<Problem>> {
         Desired::parse(&self.cluster, &settings())
+    }
+
+    /// The generation of the KafkaCluster's spec.
+    #[must_use]
+    pub fn generation(&self) -> Option<i64> {
+        self.cluster.metadata.generation
+    }
+
+    /// The operator will meet a mishap at the write of this number, counted from 0 over all passes.
+    pub fn arm(&mut self, write: usize, mishap: Mishap) {
+        self.mishap = Some((write, mishap));
+    }
+
+    /// Whether that write is still to come.
+    #[must_use]
+    pub fn is_armed(&self) -> bool {
+        self.mishap.is_some()
+    }
+
+    /// Every pod, and how often one of its name was made.
+    #[must_use]
+    pub fn pod_lives(&self) -> &BTreeMap<String, usize> {
+        &self.lives
     }
 
     /// Replaces the KafkaCluster's spec by another manifest's.
@@ -196,7 +231,10 @@ impl World {
         if let Err(violations) = check::plan(&plan, &observed) {
             bail!("the plan breaks laws: {violations:?}");
         }
-        if plan != cluster::plan(&desired, &observed, INSTALLATION, self.now) {
+        // A simulated life shows the same by being lived twice.
+        if self.gradual.is_none()
+            && plan != cluster::plan(&desired, &observed, INSTALLATION, self.now)
+        {
             bail!("the same world gave two plans");
         }
         Ok(plan)

@@ -56,7 +56,7 @@ type Check = fn(&Stage) -> anyhow::Result<bool>;
 /// Deletes a pod, as `kubectl delete` does, and waits for another of its name.
 fn pod_deleted(stage: &Stage, pod: &str, all_ready: Check) -> anyhow::Result<Seconds> {
     let life = "{.metadata.uid}";
-    let before = read(stage, pod, life)?;
+    let before = stage.read(pod, life)?;
     let started = Instant::now();
     stage.run(&format!("delete pod {pod} --wait=false"))?;
     lives_again(stage, pod, (life, &before), started, all_ready)
@@ -64,7 +64,7 @@ fn pod_deleted(stage: &Stage, pod: &str, all_ready: Check) -> anyhow::Result<Sec
 
 fn java_killed(stage: &Stage, pod: &str) -> anyhow::Result<Seconds> {
     let life = "{.status.containerStatuses[0].restartCount}";
-    let before = read(stage, pod, life)?;
+    let before = stage.read(pod, life)?;
     let started = Instant::now();
     // The container ends with its JVM, perhaps before the command is said to have ended.
     let _ = run(&mut stage.command(&["exec", pod, "--", "bash", "-c", KILL_JAVA]));
@@ -80,19 +80,10 @@ fn lives_again(
     all_ready: Check,
 ) -> anyhow::Result<Seconds> {
     let seconds = stage.until(started, "another life of the pod", || {
-        let now = read(stage, pod, life)?;
-        Ok(!now.is_empty() && now != before && is_ready(stage, pod)?)
+        let now = stage.read(pod, life)?;
+        Ok(!now.is_empty() && now != before && stage.is_ready(pod)?)
     })?;
     let cluster = stage.until(started, "all to be Ready", || all_ready(stage))?;
     step::say(&format!("    {pod}: {seconds:.1}s, all: {cluster:.1}s"));
     Ok(Seconds { pod: seconds, cluster })
-}
-
-fn read(stage: &Stage, pod: &str, path: &str) -> anyhow::Result<String> {
-    let found = stage.run(&format!("get pod {pod} --ignore-not-found --output=jsonpath={path}"))?;
-    Ok(found.trim().to_owned())
-}
-
-fn is_ready(stage: &Stage, pod: &str) -> anyhow::Result<bool> {
-    Ok(read(stage, pod, "{.status.conditions[?(@.type=='Ready')].status}")? == "True")
 }

@@ -80,6 +80,17 @@ impl Stage {
         Ok(started.elapsed().as_secs_f64())
     }
 
+    /// A field of a pod; empty where there is no pod, or no such field.
+    pub(super) fn read(&self, pod: &str, path: &str) -> anyhow::Result<String> {
+        let get = format!("get pod {pod} --ignore-not-found --output=jsonpath={path}");
+        Ok(self.run(&get)?.trim().to_owned())
+    }
+
+    /// Whether a pod is Ready.
+    pub(super) fn is_ready(&self, pod: &str) -> anyhow::Result<bool> {
+        Ok(self.read(pod, "{.status.conditions[?(@.type=='Ready')].status}")? == "True")
+    }
+
     /// Whether all pods of the StatefulSet are Ready.
     pub(super) fn bare_is_ready(&self) -> anyhow::Result<bool> {
         let path = "--output=jsonpath={.status.readyReplicas}";

@@ -84,12 +84,11 @@ fn is_done(observed: &Observed, nodes: &[Node], due: &[Outdated], id: i32) -> bo
         && nodes.iter().any(|node| node.id == id && well(node))
 }
 
-/// Nodes that are not well come first: they have the least to lose. Then Dedicated controllers, then
+/// Nodes that do not serve come first: they have the least to lose. Then Dedicated controllers, then
 /// brokers; of each group the quorum's leader last, so that it changes once.
 fn turn(observed: &Observed, node: &Node) -> (bool, bool, bool, i32) {
     let leads = observed.kafka.known().is_some_and(|kafka| kafka.leader == Some(node.id));
-    let well = safety::is_well(observed, node).is_ok();
-    (well, node.group == Group::Broker, leads, node.id)
+    (safety::may_serve(observed, node), node.group == Group::Broker, leads, node.id)
 }
 
 /// Restarts the first node that may stop, or says what holds the first one back.

@@ -18,6 +18,19 @@ use super::nodes::Disk;
 use super::store::Refused;
 use super::{Agent, INSTALLATION, Issued, World};
 
+/// What may befall the operator at a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// It dies before it.
+    CrashBefore,
+    /// It dies after it.
+    CrashAfter,
+    /// It is done, and the operator hears that it failed.
+    LostReply,
+    /// It is not done.
+    Refused,
+}
+
 /// What came of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -27,6 +40,8 @@ pub struct Outcome {
     pub not_done: Vec<String>,
     /// Whether something else than before is remembered, so that the next pass may plan otherwise.
     pub remembered: bool,
+    /// Whether the operator died in it.
+    pub crashed: bool,
 }
 
 impl Outcome {
@@ -46,31 +61,102 @@ impl World {
     pub fn pass(&mut self) -> Result<Outcome> {
         self.strangers.clear();
         self.seconds(1)?;
+        let plan = self.plan()?;
+        self.pass_on(plan, self.cluster.metadata.generation)
+    }
+
+    /// One pass that meets a mishap at the write of this number, counted from 0, if it comes so far.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn pass_meeting(&mut self, write: usize, mishap: Mishap) -> Result<Outcome> {
+        self.mishap = Some((write, mishap));
+        let outcome = self.pass();
+        self.mishap = None;
+        outcome
+    }
+
+    /// What is left of a pass once it has planned, on a spec of that generation.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn pass_on(&mut self, plan: Plan, generation: Option<i64>) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let before = self.status().memory;
-        let mut plan = self.carry_out(&mut outcome)?;
-        if !self.strangers.is_empty() {
-            plan = self.carry_out(&mut outcome)?;
+        let current = |world: &World| world.cluster.metadata.generation == generation;
+        let mut plan = self.carry_out(plan, current(self), &mut outcome)?;
+        if !self.strangers.is_empty() && !outcome.crashed {
+            plan = self.plan()?;
+            plan = self.carry_out(plan, current(self), &mut outcome)?;
         }
-        self.yield_pods();
-        self.write_status(&plan, outcome.not_done.first().map(String::as_str));
+        if self.gradual.is_none() {
+            self.yield_pods();
+        }
+        if !outcome.crashed && current(self) {
+            let failure = outcome.not_done.first().cloned();
+            self.write_mishap(&mut outcome, |world| {
+                world.write_status(&plan, failure.as_deref());
+                Ok(())
+            });
+        }
         outcome.remembered = self.status().memory != before;
         Ok(outcome)
     }
 
-    fn carry_out(&mut self, outcome: &mut Outcome) -> Result<Plan> {
-        let mut plan = self.plan()?;
+    fn carry_out(&mut self, mut plan: Plan, current: bool, outcome: &mut Outcome) -> Result<Plan> {
         self.remember();
         let status = self.status();
         let ours = status.operator.as_deref() == Some(INSTALLATION);
         if !plan.actions.is_empty() && (!ours || status.memory != plan.memory) {
-            self.stamp(&plan);
+            let memory = plan.clone();
+            let stamped = current
+                && self.write_mishap(outcome, |world| {
+                    world.stamp(&memory);
+                    Ok(())
+                });
+            if !stamped {
+                plan.actions.clear();
+                return Ok(plan);
+            }
             plan = self.plan()?;
         }
-        if self.harmless(&plan, outcome) {
+        if self.harmless(&plan, outcome) && current {
             self.destructive(&plan, outcome)?;
         }
         Ok(plan)
+    }
+
+    /// One write, and what befalls the operator at it. Whether it believes that it was done.
+    fn write_mishap(
+        &mut self,
+        outcome: &mut Outcome,
+        write: impl FnOnce(&mut World) -> Result<(), Refused>,
+    ) -> bool {
+        let met = match &mut self.mishap {
+            Some((0, mishap)) => Some(*mishap),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        };
+        if met.is_some() {
+            self.mishap = None;
+        }
+        match met {
+            None => write(self).is_ok(),
+            Some(Mishap::Refused) => false,
+            Some(Mishap::CrashBefore) => {
+                outcome.crashed = true;
+                false
+            }
+            Some(mishap) => {
+                // What was done is done, whoever hears of it.
+                let _ = write(self);
+                outcome.crashed = mishap == Mishap::CrashAfter;
+                false
+            }
+        }
     }
 
     /// Writes the status of a pass, and says whether it says anything new.
@@ -102,7 +188,18 @@ impl World {
             let refused_before = outcome.not_done.len();
             for action in actions {
                 let text = action.describe();
-                match self.write(action) {
+                let mut result = Err(Refused::Silence);
+                if self.write_mishap(outcome, |world| {
+                    result = world.write(action);
+                    Ok(())
+                }) {
+                    // The API server's own answer reached the operator.
+                } else if outcome.crashed {
+                    return false;
+                } else {
+                    result = Err(Refused::Silence);
+                }
+                match result {
                     Ok(()) => outcome.done.push(text),
                     Err(refused) => {
                         self.note_stranger(action, &refused);
@@ -210,6 +307,9 @@ impl World {
     /// Each is judged as the guard does: by the laws' own predicate, on a fresh observation.
     fn destructive(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
         let Ok(desired) = self.desired() else { return Ok(()) };
+        if !plan.actions.iter().any(Action::is_destructive) {
+            return Ok(());
+        }
         let fresh = self.observe();
         for action in plan.actions.iter().filter(|action| action.is_destructive()) {
             let text = action.describe();
@@ -217,15 +317,34 @@ impl World {
                 outcome.not_done.push(format!("{text}: {} {}", violation.law, violation.sentence));
                 continue;
             }
-            match action {
-                Action::Format(format) => self.format(format)?,
-                Action::RestartPod(restart) => self.restart(restart)?,
-                Action::Delete(delete) => self.store.remove(delete.kind, &delete.target.name),
-                _ => {}
+            let mut broken = Ok(());
+            let heard = self.write_mishap(outcome, |world| {
+                broken = world.destroy(action);
+                Ok(())
+            });
+            broken?;
+            if outcome.crashed {
+                return Ok(());
+            }
+            if !heard {
+                outcome.not_done.push(format!("{text}: {}", Refused::Silence));
+                continue;
             }
             outcome.done.push(text);
         }
         Ok(())
+    }
+
+    fn destroy(&mut self, action: &Action) -> Result<()> {
+        match action {
+            Action::Format(format) => self.format(format),
+            Action::RestartPod(restart) => self.restart(restart),
+            Action::Delete(delete) => {
+                self.store.remove(delete.kind, &delete.target.name);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The StatefulSet is written first, and then the pod is deleted. Holds S2: no partition that
@@ -236,13 +355,18 @@ impl World {
         {
             bail!("StatefulSet {}: {refused}", set.object.name);
         }
+        if restart.is_of_idle_node {
+            self.end_pod(restart.node_id);
+            return Ok(());
+        }
+        self.hold_one_disruption(restart.node_id)?;
         let before = self.available();
-        self.remove_pod(restart.node_id);
+        self.end_pod(restart.node_id);
         let lost: Vec<usize> = before.difference(&self.available()).copied().collect();
-        if !restart.is_of_idle_node && !lost.is_empty() {
+        if !lost.is_empty() {
             bail!("S2: the restart of node {} took partitions {lost:?}", restart.node_id);
         }
-        Ok(())
+        self.hold_quorum(restart.node_id)
     }
 
     /// The agent formats the volumes that it is permitted and that are empty, and starts Kafka.
@@ -277,7 +401,7 @@ impl World {
 
     /// Notes which disks a pass sees formatted: a memory that no plan has.
     fn remember(&mut self) {
-        for (id, answer) in self.observe().agents {
+        for (id, answer) in self.agents() {
             let disks = answer.known().map(|agent| agent.disks.clone()).unwrap_or_default();
             let formatted =
                 disks.iter().filter(|disk| matches!(disk.meta, DiskMeta::Present { .. }));

@@ -15,16 +15,18 @@ impl World {
     /// The kubelets start every pod whose claims are there; agents look at their disks.
     pub fn start_pods(&mut self) {
         let ids: Vec<i32> = self.pods.keys().copied().collect();
-        for id in ids {
-            let agent = self.first_word(id);
-            let claims = self.claims_of(id).count();
-            let certificate = self.certificate_of(id);
-            let Some(pod) = self.pods.get_mut(&id) else { continue };
-            if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
-                pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
-                pod.agent = agent;
-                pod.certificate = certificate;
-            }
+        ids.into_iter().for_each(|id| self.start_pod(id));
+    }
+
+    pub(super) fn start_pod(&mut self, id: i32) {
+        let agent = self.first_word(id);
+        let claims = self.claims_of(id).count();
+        let certificate = self.certificate_of(id);
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
+            pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
+            pod.agent = agent;
+            pod.certificate = certificate;
         }
     }
 

@@ -70,6 +70,7 @@ impl World {
         for (id, (name, live)) in sets {
             if !self.pods.contains_key(&id) {
                 let pod = self.pod(&name, &live);
+                *self.lives.entry(pod.name.clone()).or_default() += 1;
                 self.pods.insert(id, pod);
             }
         }
@@ -221,7 +222,7 @@ impl World {
         if let Some(reason) = &self.kafka.silent {
             return unknown(reason);
         }
-        if !self.pods.values().any(|pod| pod.broker && pod.seen.ready) {
+        if !self.pods.iter().any(|(id, pod)| pod.broker && !self.is_fenced(*id)) {
             return unknown("no broker is Ready");
         }
         let voters = self.pods.iter().filter(|(_, pod)| pod.controller).map(|(id, _)| *id);
@@ -229,7 +230,7 @@ impl World {
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),
             brokers: self.registered.iter().map(|id| (*id, self.is_fenced(*id))).collect(),
-            leader: voters.clone().next(),
+            leader: voters.clone().find(|id| !self.is_fenced(*id)),
             voters: voters.map(|id| (id, behind(id))).collect(),
             partitions: self.partitions(),
             features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
@@ -238,7 +239,7 @@ impl World {
 
     /// Whether the active controller does not hear from a node.
     pub(super) fn is_fenced(&self, id: i32) -> bool {
-        let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready);
+        let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready && !pod.seen.terminating);
         !ready || self.kafka.cut_off.contains(&id)
     }
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use ottla_crds::agent::AgentStatus;
 use ottla_operator::observe::facts;
-use ottla_plan::names::GROUP_LABEL;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Certificate, Child, Observed};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::World;
 use super::nodes::{Agent, Pod};
@@ -64,20 +63,11 @@ impl World {
                 child.live = json!({ "metadata": child.live["metadata"] });
             }
             if key.0 == Kind::PodDisruptionBudget {
-                let least = child.live["spec"]["minAvailable"].as_u64().unwrap_or_default();
-                let allowed = self.ready_pods(&child.live).saturating_sub(least);
-                child.live["status"] = json!({ "disruptionsAllowed": allowed });
+                child.live["status"] = self.budget_status(&key.1, &child.live);
             }
             (key.clone(), child)
         })
         .collect()
-    }
-
-    /// Pods of a budget's group that are Ready.
-    fn ready_pods(&self, budget: &Value) -> u64 {
-        let controllers = budget["spec"]["selector"]["matchLabels"][GROUP_LABEL] == "controller";
-        let counts = |pod: &&Pod| pod.seen.ready && pod.broker != controllers;
-        self.pods.values().filter(counts).count() as u64
     }
 
     fn stranger(&self, (kind, name): &(Kind, String)) -> Option<Child> {
@@ -107,7 +97,7 @@ impl World {
             .collect()
     }
 
-    fn agents(&self) -> BTreeMap<i32, Answer<AgentStatus>> {
+    pub(super) fn agents(&self) -> BTreeMap<i32, Answer<AgentStatus>> {
         self.pods.iter().filter_map(|(id, pod)| Some((*id, self.answer(*id, pod)?))).collect()
     }
 

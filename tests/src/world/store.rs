@@ -22,6 +22,8 @@ pub enum Refused {
     Conflict,
     /// A field that can never change would change.
     Immutable(&'static str),
+    /// There was no answer.
+    Silence,
 }
 
 impl fmt::Display for Refused {
@@ -30,6 +32,7 @@ impl fmt::Display for Refused {
             Refused::Taken => out.write_str("it belongs to somebody else"),
             Refused::Missing => out.write_str("there is no such object"),
             Refused::Conflict => out.write_str("it is another object by now, or has changed"),
+            Refused::Silence => out.write_str("there was no answer"),
             Refused::Immutable(field) => write!(out, "{field} can never change"),
         }
     }
@@ -159,6 +162,12 @@ impl Store {
         let version = self.number().to_string();
         if let Some(stored) = self.objects.get_mut(key) {
             stored.child.ours = label(&live).is_some();
+            let (before, mut live) = (&stored.child.live, live);
+            if key.0 == Kind::PodDisruptionBudget {
+                let generation = before["metadata"]["generation"].as_u64().unwrap_or(1);
+                let changed = u64::from(before["spec"] != live["spec"]);
+                live["metadata"]["generation"] = (generation + changed).into();
+            }
             stored.child.live = live;
             stored.child.resource_version = version;
         }
@@ -207,6 +216,9 @@ fn add_defaults(kind: Kind, uid: &str, live: &mut Value) {
         Kind::StatefulSet => {
             live["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
             live["spec"]["template"]["spec"]["schedulerName"] = "default-scheduler".into();
+        }
+        Kind::PodDisruptionBudget if live["metadata"]["generation"].is_null() => {
+            live["metadata"]["generation"] = 1.into();
         }
         Kind::Service => {
             live["spec"]["sessionAffinity"] = "None".into();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ottla_plan::observed::Partitions;
 
 use super::World;
@@ -21,6 +21,21 @@ pub(super) struct Partition {
     pub(super) leader: Option<i32>,
     pub(super) in_sync: Vec<i32>,
     pub(super) min_in_sync: u16,
+    /// Records that were acknowledged.
+    acknowledged: u64,
+    /// How many records each replica has; one that is not named here has them all, or none were
+    /// ever written.
+    behind: BTreeMap<i32, u64>,
+}
+
+impl Partition {
+    fn records_of(&self, broker: i32) -> u64 {
+        self.behind.get(&broker).copied().unwrap_or(self.acknowledged)
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.leader.is_some() && self.in_sync.len() >= usize::from(self.min_in_sync)
+    }
 }
 
 /// All partitions of the topic, and replicas that somebody holds back, as `(partition, broker)`.
@@ -47,6 +62,8 @@ impl World {
                 in_sync: replicas.clone(),
                 replicas,
                 min_in_sync: if count == REPLICAS_MAX { 2 } else { 1 },
+                acknowledged: 0,
+                behind: BTreeMap::new(),
             });
         }
     }
@@ -58,21 +75,60 @@ impl World {
             self.registered.iter().copied().filter(|id| !self.is_fenced(*id)).collect();
         for (index, partition) in self.topics.partitions.iter_mut().enumerate() {
             let held_back = |id: &i32| self.topics.held_back.contains(&(index, *id));
-            let in_sync = partition.replicas.iter().copied();
-            partition.in_sync =
-                in_sync.filter(|id| serving.contains(id) && !held_back(id)).collect();
+            let serves = |id: &i32| serving.contains(id) && !held_back(id);
+            // Without a leader only who has every acknowledged record may come back into the ISR.
+            let led = partition.in_sync.iter().any(serves);
+            let in_sync: Vec<i32> = partition
+                .replicas
+                .iter()
+                .copied()
+                .filter(serves)
+                .filter(|id| led || partition.records_of(*id) == partition.acknowledged)
+                .collect();
+            for id in partition.replicas.clone() {
+                if in_sync.contains(&id) {
+                    partition.behind.remove(&id);
+                } else {
+                    let records = partition.records_of(id);
+                    partition.behind.insert(id, records);
+                }
+            }
+            partition.in_sync = in_sync;
             if !partition.leader.is_some_and(|leader| partition.in_sync.contains(&leader)) {
                 partition.leader = partition.in_sync.first().copied();
             }
         }
     }
 
+    /// A record to each partition that takes it.
+    pub fn produce(&mut self) {
+        for partition in &mut self.topics.partitions {
+            if partition.takes_writes() {
+                partition.acknowledged += 1;
+            }
+        }
+    }
+
+    /// S1: whoever leads has every acknowledged record.
+    ///
+    /// # Errors
+    /// The partition and its leader.
+    pub fn hold_s1(&self) -> Result<()> {
+        for (index, partition) in self.topics.partitions.iter().enumerate() {
+            let Some(leader) = partition.leader else { continue };
+            let (has, all) = (partition.records_of(leader), partition.acknowledged);
+            if has < all {
+                bail!("S1: broker {leader} leads {TOPIC}-{index} with {has} records of {all}");
+            }
+        }
+        Ok(())
+    }
+
     /// Partitions with a choice of replicas that take writes with `acks=all`.
     pub(super) fn available(&self) -> BTreeSet<usize> {
         let takes = |partition: &Partition| {
-            partition.leader.is_some()
+            partition.takes_writes()
                 && partition.replicas.len() > usize::from(partition.min_in_sync)
-                && partition.in_sync.len() >= usize::from(partition.min_in_sync)
         };
         let all = self.topics.partitions.iter().enumerate();
         all.filter(|(_, partition)| takes(partition)).map(|(index, _)| index).collect()
@@ -93,6 +149,12 @@ impl World {
         }
         self.follow_brokers();
         Ok(())
+    }
+
+    /// Every replica gets records again.
+    pub fn let_all_catch_up(&mut self) {
+        self.topics.held_back.clear();
+        self.follow_brokers();
     }
 
     /// Preferred leaders that are in sync lead again.

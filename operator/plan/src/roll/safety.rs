@@ -7,7 +7,7 @@ use ottla_crds::kafka_cluster::AllowUnavailable;
 
 use crate::desired::Desired;
 use crate::node::{Group, Node};
-use crate::observed::{Answer, Count, Kafka, Observed, Partition};
+use crate::observed::{Answer, Count, Kafka, Observed, Partition, Pod};
 use crate::report::partitions as partitions_of;
 use crate::resources::disruption_budget;
 
@@ -21,6 +21,8 @@ pub enum Hold {
         /// The group whose budget it is.
         group: Group,
     },
+    /// It reads its logs again, which would begin anew.
+    Recovering,
     /// Kafka could not be asked.
     KafkaUnknown {
         /// Why not.
@@ -61,6 +63,9 @@ impl fmt::Display for Hold {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hold::NotRemembered => out.write_str("the roll is about to begin"),
+            Hold::Recovering => {
+                out.write_str("it reads its logs again, which a restart would begin anew")
+            }
             Hold::BudgetOpen { group } => {
                 write!(out, "waits until Kubernetes lets no {} be evicted meanwhile", group.word())
             }
@@ -105,10 +110,13 @@ pub fn may_stop(
     if let Some((claim, _)) = claims.into_iter().find(|(_, claim)| claim.terminating) {
         return Err(Hold::ClaimTerminating { claim: claim.clone() });
     }
-    // A node that is not well is no further disruption: going back must work from any state.
-    if is_well(observed, node).is_ok() {
-        let mut others = nodes.iter().filter(|other| other.id != node.id);
-        others.try_for_each(|other| is_well(observed, other))?;
+    if observed.agent(node.id).is_some_and(|agent| agent.state == AgentState::Recovering) {
+        return Err(Hold::Recovering);
+    }
+    // A node that surely does not serve is no further disruption: going back must work from any
+    // state. One that may serve waits until all are well, itself included.
+    if may_serve(observed, node) {
+        nodes.iter().try_for_each(|node| is_well(observed, node))?;
     }
     match &observed.kafka {
         Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
@@ -117,6 +125,13 @@ pub fn may_stop(
             partitions(desired, kafka, node)
         }
     }
+}
+
+/// Whether a node serves as far as anybody knows: silence of its agent proves nothing.
+pub(super) fn may_serve(observed: &Observed, node: &Node) -> bool {
+    let ready = |pod: &Pod| pod.ready && !pod.terminating;
+    let cut_off = observed.kafka.known().is_some_and(|kafka| kafka.cut_off(node).is_some());
+    observed.pods.get(&node.id).is_some_and(ready) && !cut_off
 }
 
 /// Whether a node serves and is in sync everywhere, as far as anybody can tell.

@@ -1,0 +1,127 @@
+//! What may happen in a simulated life. Numbers are taken modulo what there is, so that an event
+//! means something in any world.
+
+use fastrand::Rng;
+use ottla_tests::world::Mishap;
+
+/// One event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The operator makes a pass.
+    Pass,
+    /// It makes one and meets a mishap at the write of this number.
+    PassMeeting(u8, Mishap),
+    /// It looks and plans …
+    Look,
+    /// … and only now carries that out.
+    ActOnLook,
+    /// A pod takes its next step.
+    Advance(u8),
+    /// Every pod takes its next step.
+    AdvanceAll,
+    /// Kubernetes looks at the disruption budgets.
+    NoticeBudgets,
+    /// Somebody drains a Kubernetes node.
+    Evict(u8),
+    /// Somebody deletes a pod.
+    Kill(u8),
+    /// A JVM ends.
+    Crash(u8),
+    /// An agent does not answer any more.
+    Silence(u8),
+    /// All agents answer again.
+    Speak,
+    /// Kafka does not answer any more.
+    SilenceKafka,
+    /// Kafka answers again.
+    KafkaAnswers,
+    /// A replica gets no records any more.
+    HoldBack(u8, u8),
+    /// Every replica gets records again.
+    LetCatchUp,
+    /// The active controller hears nothing of a node any more.
+    CutOff(u8),
+    /// It hears of all again.
+    HearAgain,
+    /// A key of the configuration gets another value.
+    Configure(u8),
+    /// The heap gets another size.
+    Heap(u8),
+    /// Pods get other resources.
+    Resources(u8),
+    /// The image gets another name.
+    Image(u8),
+    /// Pods get other labels.
+    Label(u8),
+    /// A restart of everything is asked for.
+    AskRestart(u8),
+    /// An option of the JVM is set with which it does not start.
+    BadOption,
+    /// It is removed.
+    GoodOption,
+    /// More than half a year passes, so that certificates are renewed.
+    HalfAYear,
+    /// Somebody opens a budget by hand.
+    OpenBudget,
+}
+
+impl Event {
+    /// An event by chance: passes and steps are the most likely.
+    pub(crate) fn random(rng: &mut Rng) -> Event {
+        let number = rng.u8(..);
+        match rng.u8(0..64) {
+            0..=15 => Event::Pass,
+            16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
+            20..=21 => Event::Look,
+            22..=24 => Event::ActOnLook,
+            25..=32 => Event::Advance(number),
+            33..=38 => Event::AdvanceAll,
+            39..=43 => Event::NoticeBudgets,
+            44 | 45 => Event::Evict(number),
+            46 => Event::Kill(number),
+            47 => Event::Crash(number),
+            48 => Event::Silence(number),
+            49 => Event::Speak,
+            50 => Event::SilenceKafka,
+            51 => Event::KafkaAnswers,
+            52 => Event::HoldBack(number, rng.u8(..)),
+            53 => Event::LetCatchUp,
+            54 => Event::CutOff(number),
+            55 => Event::HearAgain,
+            56 => Event::Configure(number),
+            57 => Event::Heap(number),
+            58 => Event::Resources(number),
+            59 => {
+                if number % 2 == 0 {
+                    Event::Image(number)
+                } else {
+                    Event::Label(number)
+                }
+            }
+            60 => Event::AskRestart(number),
+            61 => Event::BadOption,
+            62 => Event::GoodOption,
+            _ => {
+                if number % 2 == 0 {
+                    Event::HalfAYear
+                } else {
+                    Event::OpenBudget
+                }
+            }
+        }
+    }
+
+    /// Its name without numbers, for probes.
+    pub(crate) fn name(self) -> String {
+        let text = format!("{self:?}");
+        let name = text.split('(').next().unwrap_or_default().to_owned();
+        match self {
+            Event::PassMeeting(_, mishap) => format!("{name} {mishap:?}"),
+            _ => name,
+        }
+    }
+}
+
+fn mishap(rng: &mut Rng) -> Mishap {
+    [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused][rng.usize(0..4)]
+}

@@ -1,0 +1,226 @@
+//! One simulated life: a cluster that runs, what happens to it, and how it comes to rest.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+use fastrand::Rng;
+use ottla_plan::Plan;
+use ottla_tests::world::{BAD_OPTION, Outcome, World, manifest};
+use serde_json::json;
+
+use super::event::Event;
+use super::probes::Probes;
+
+/// How many events a life has.
+const EVENTS: std::ops::Range<usize> = 12..60;
+
+/// More rounds than two rolls of six nodes need, each with a step of every pod.
+const ROUNDS_MAX: usize = 200;
+
+/// A life that a seed stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pub(crate) dedicated: bool,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Life {
+    /// The life of a seed, always the same. It begins with a change of the spec.
+    pub(crate) fn of(seed: u64) -> Life {
+        let mut rng = Rng::with_seed(seed);
+        let dedicated = rng.u8(0..4) == 0;
+        let mut events = vec![Event::Configure(rng.u8(..)), Event::Pass, Event::NoticeBudgets];
+        let count = rng.usize(EVENTS);
+        events.extend((0..count).map(|_| Event::random(&mut rng)));
+        Life { dedicated, events }
+    }
+
+    /// Lives it. What happened, for people, and a broken law or a world that does not come to rest.
+    pub(crate) fn live(&self, probes: &mut Probes) -> (Vec<String>, Result<()>) {
+        let mut course =
+            Course { world: born(self.dedicated).clone(), looked: None, trace: Vec::new(), probes };
+        let result = course.run(&self.events);
+        (course.trace, result)
+    }
+}
+
+/// A cluster that runs and is at rest.
+pub(crate) fn born(dedicated: bool) -> &'static World {
+    static COLOCATED: OnceLock<World> = OnceLock::new();
+    static DEDICATED: OnceLock<World> = OnceLock::new();
+    if dedicated {
+        DEDICATED.get_or_init(|| raised(include_str!("../../examples/production.yaml")))
+    } else {
+        COLOCATED.get_or_init(|| raised(include_str!("../../examples/quickstart.yaml")))
+    }
+}
+
+fn raised(example: &str) -> World {
+    let mut world = World::new(manifest(example).unwrap());
+    for _ in 0..4 {
+        while world.pass().unwrap().changed_something() {}
+        world.start_pods();
+        world.pass().unwrap();
+        world.run_nodes();
+    }
+    while world.pass().unwrap().changed_something() {}
+    world.at_rest(&[]).unwrap();
+    world.go_gradually();
+    world
+}
+
+/// A life while it is lived.
+struct Course<'a> {
+    world: World,
+    /// What the operator planned at its last look, and on which generation of the spec.
+    looked: Option<(Plan, Option<i64>)>,
+    trace: Vec<String>,
+    probes: &'a mut Probes,
+}
+
+impl Course<'_> {
+    fn run(&mut self, events: &[Event]) -> Result<()> {
+        for event in events {
+            self.trace.push(format!("{event:?}"));
+            if self.happen(*event).with_context(|| format!("at {event:?}"))? {
+                self.probes.note(&event.name());
+            }
+            self.world.produce();
+            self.world.hold_s1()?;
+        }
+        settle(&mut self.world, self.probes, &mut self.trace)
+    }
+
+    /// Whether anything came of it.
+    fn happen(&mut self, event: Event) -> Result<bool> {
+        let ids = self.world.node_ids();
+        let node = |number: u8| ids[usize::from(number) % ids.len()];
+        match event {
+            Event::Pass => {
+                let outcome = self.world.pass()?;
+                return Ok(self.note(&outcome));
+            }
+            Event::PassMeeting(write, mishap) => {
+                let outcome = self.world.pass_meeting(usize::from(write), mishap)?;
+                self.note(&outcome);
+                return Ok(outcome.crashed || !outcome.not_done.is_empty());
+            }
+            Event::Look => {
+                self.looked = Some((self.world.plan()?, self.world.generation()));
+            }
+            Event::ActOnLook => {
+                let Some((plan, generation)) = self.looked.take() else { return Ok(false) };
+                let outcome = self.world.pass_on(plan, generation)?;
+                return Ok(self.note(&outcome));
+            }
+            Event::Advance(number) => return Ok(self.world.advance(node(number))),
+            Event::AdvanceAll => {
+                return Ok(self.world.advance_all());
+            }
+            Event::NoticeBudgets => return Ok(self.world.notice_budgets()),
+            Event::Evict(number) => return self.world.evict(node(number)),
+            Event::Kill(number) => self.world.kill(node(number)),
+            Event::Crash(number) => self.world.crash(node(number)),
+            _ => return self.misfortune_or_edit(event, &node),
+        }
+        Ok(true)
+    }
+
+    fn misfortune_or_edit(&mut self, event: Event, node: &dyn Fn(u8) -> i32) -> Result<bool> {
+        let world = &mut self.world;
+        match event {
+            Event::Silence(number) => {
+                return Ok(world.mute(node(number), "the connection timed out"));
+            }
+            Event::Speak => world.speak(),
+            Event::SilenceKafka => world.silence_kafka(Some("the connection was refused")),
+            Event::KafkaAnswers => world.silence_kafka(None),
+            Event::HoldBack(partition, broker) => {
+                world.hold_back(
+                    &format!("payments-{}", partition % 3),
+                    i32::from(broker % 3),
+                    true,
+                )?;
+            }
+            Event::LetCatchUp => world.let_all_catch_up(),
+            Event::CutOff(number) => world.cut_off(node(number), true),
+            Event::HearAgain => world.hear_all(),
+            _ => return edit(world, event).map(|()| true),
+        }
+        Ok(true)
+    }
+
+    fn note(&mut self, outcome: &Outcome) -> bool {
+        for line in &outcome.done {
+            self.trace.push(format!("  did  {line}"));
+            self.probes.note_action(line);
+        }
+        outcome.not_done.iter().for_each(|line| self.trace.push(format!("  fail {line}")));
+        self.probes.note_status(&self.world.status());
+        outcome.changed_something()
+    }
+}
+
+/// A person changes the spec, or an object by hand.
+fn edit(world: &mut World, event: Event) -> Result<()> {
+    match event {
+        Event::Configure(number) => world.edit(
+            &["spec", "config"],
+            json!({ "num.network.threads": (number % 5 + 1).to_string() }),
+        ),
+        Event::Heap(number) => world
+            .edit(&["spec", "brokers", "jvm", "heap"], format!("{}Mi", 128 + number % 3).into()),
+        Event::Resources(number) => {
+            let requests = json!({ "cpu": format!("{}m", 100 + number % 3) });
+            world.edit(&["spec", "brokers", "resources", "requests"], requests)
+        }
+        Event::Image(number) => {
+            world.edit(&["spec", "image"], format!("kafka:{}", number % 3).into())
+        }
+        Event::Label(number) => {
+            let labels = json!({ "team": format!("team-{}", number % 3) });
+            world.edit(&["spec", "brokers", "pod"], json!({ "labels": labels }))
+        }
+        Event::AskRestart(number) => {
+            world.edit(&["metadata", "annotations", "ottla.dev/restart"], number.to_string().into())
+        }
+        Event::BadOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([BAD_OPTION])),
+        Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
+        Event::HalfAYear => world.days(245),
+        Event::OpenBudget => world.open_budget(),
+        other => bail!("{other:?} is no edit"),
+    }
+}
+
+/// The misfortunes stop, and a person mends what only a person can. Then the world must come to rest,
+/// with every node as the spec wants it.
+pub(crate) fn settle(
+    world: &mut World,
+    probes: &mut Probes,
+    trace: &mut Vec<String>,
+) -> Result<()> {
+    trace.push("all misfortune ends".to_owned());
+    world.silence_kafka(None);
+    world.speak();
+    world.let_all_catch_up();
+    world.hear_all();
+    edit(world, Event::GoodOption)?;
+    for _ in 0..ROUNDS_MAX {
+        let outcome = world.pass()?;
+        outcome.done.iter().for_each(|line| {
+            trace.push(format!("  did  {line}"));
+            probes.note_action(line);
+        });
+        outcome.not_done.iter().for_each(|line| trace.push(format!("  fail {line}")));
+        probes.note_status(&world.status());
+        let noticed = world.notice_budgets();
+        let advanced = world.advance_all();
+        world.produce();
+        world.hold_s1()?;
+        if !outcome.changed_something() && !noticed && !advanced {
+            world.at_rest(&outcome.not_done).context("at the end")?;
+            return world.as_wished().context("at the end");
+        }
+    }
+    bail!("L1: the world does not come to rest");
+}

@@ -1,0 +1,77 @@
+//! What was ever reached: a fault or a branch that never was is tested by nobody, and fails the
+//! build.
+
+use std::collections::BTreeMap;
+
+use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
+
+/// How often each thing happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probes(BTreeMap<String, u64>);
+
+/// Words in a status or an action, each of which must be met.
+const WORDS: [(&str, &str); 16] = [
+    ("reason: configuration", "configuration num.network.threads"),
+    ("reason: heap", "JVM heap"),
+    ("reason: image", "image "),
+    ("reason: resources", "resources of its pod"),
+    ("reason: labels", "labels of its pod"),
+    ("reason: asked for", "asked for by the annotation"),
+    ("reason: certificate", "with a certificate that expires on"),
+    ("idle node restarted", "it runs no Kafka and the spec changed"),
+    ("leaders given back", "elect preferred leaders"),
+    ("certificate renewed", "renew Secret"),
+    ("held: budget", "waits until Kubernetes lets no"),
+    ("held: Kafka unknown", "could not be asked whether it may stop"),
+    ("held: partition", "in-sync replicas and would have"),
+    ("held: another node", "is shutting down"),
+    ("stuck", "CrashLoopBackOff"),
+    ("cut off", "does not hear from"),
+];
+
+impl Probes {
+    /// Something happened.
+    pub(crate) fn note(&mut self, name: &str) {
+        *self.0.entry(name.to_owned()).or_default() += 1;
+    }
+
+    fn note_words(&mut self, text: &str) {
+        for (name, words) in WORDS {
+            if text.contains(words) {
+                self.note(name);
+            }
+        }
+    }
+
+    /// An action was carried out.
+    pub(crate) fn note_action(&mut self, line: &str) {
+        self.note_words(line);
+    }
+
+    /// A status was there to read.
+    pub(crate) fn note_status(&mut self, status: &KafkaClusterStatus) {
+        for condition in status.conditions.iter().filter(|one| one.type_ == "Ready") {
+            self.note_words(&condition.message);
+        }
+    }
+
+    /// Adds another's counts.
+    pub(crate) fn add(&mut self, other: &Probes) {
+        for (name, count) in &other.0 {
+            *self.0.entry(name.clone()).or_default() += count;
+        }
+    }
+
+    /// Of those named and of all words, what never happened.
+    pub(crate) fn never(&self, names: &[String]) -> Vec<String> {
+        let words = WORDS.iter().map(|(name, _)| (*name).to_owned());
+        names.iter().cloned().chain(words).filter(|name| !self.0.contains_key(name)).collect()
+    }
+
+    /// Every count in a line.
+    pub(crate) fn line(&self) -> String {
+        let counts: Vec<String> =
+            self.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        counts.join(", ")
+    }
+}
