@@ -15,6 +15,7 @@ mod e2e {
     mod disks;
     mod drift;
     mod exec;
+    mod firewall;
     mod kcat;
     mod killed;
     mod manifest;

@@ -12,13 +12,21 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, Lives, READY_WITHIN};
+use super::firewall::Cut;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
-use super::wait::{spell, until};
+use super::wait::{spell, throughout, until};
 use super::{killed, manifest, operator};
 
 /// The edit is seen, remembered, and the budgets are closed.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+
+/// For so long nothing may happen to the other nodes while one is held back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A follower that can connect again is in sync within two of its attempts, and the roll goes on at
+/// its next look.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often the operator is killed in the middle of a roll. The next one has to wait until the
 /// lease of the dead one is over, and then has some seconds to do something.
@@ -48,7 +56,11 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     );
     verifier.goes_on().await?;
 
-    mind_changed(&cluster, &configured).await?;
+    let further = manifest::with(&base, &[(THREADS, json!("5"))])?;
+    held_back(&cluster, &verifier, &further).await?;
+    verifier.goes_on().await?;
+
+    mind_changed(&cluster, &further).await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("restarted").await
 }
@@ -137,13 +149,66 @@ fn is_ready(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
             .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
 }
 
+/// The first broker that was restarted gets no records: the roll waits, says for what, and everything
+/// stays available; it goes on as soon as the broker can follow.
+async fn held_back(
+    cluster: &Cluster<'_>,
+    verifier: &Verifier<'_>,
+    changed: &Value,
+) -> anyhow::Result<()> {
+    let before = cluster.lives().await?;
+    let leader = killed::leader(cluster).await?;
+    let first = (0..3).find(|id| *id != leader).unwrap_or_default();
+    let pod = format!("orders-broker-{first}-0");
+    cluster.stage.apply(changed).await?;
+    let cut = until(&format!("a new life of {pod} to cut off"), READY_WITHIN, async || {
+        if cluster.lives().await?.get(&pod).is_none_or(|life| before.get(&pod) == Some(life)) {
+            return Ok(Err("it is not restarted yet".to_owned()));
+        }
+        Ok(Cut::off(&pod)?.ok_or_else(|| "no process of it runs".to_owned()))
+    })
+    .await?;
+    cluster.waits_on(&format!("node {first}: "), READY_WITHIN).await?;
+    let words = until("the roll to say for what it waits", READY_WITHIN, async || {
+        let waiting = cluster.status().await?.summary.unwrap_or_default().waiting_on;
+        let waiting = waiting.unwrap_or_default();
+        Ok(if waiting.contains("verified-") { Ok(waiting) } else { Err(waiting) })
+    })
+    .await?;
+    throughout("the roll's patience", PATIENCE, async || {
+        let now = cluster.lives().await?;
+        let touched =
+            before.iter().find(|(name, life)| **name != pod && now.get(*name) != Some(*life));
+        Ok(touched.map_or(Ok(()), |(name, _)| Err(format!("{name} was restarted"))))
+    })
+    .await?;
+    verifier.goes_on().await?;
+    cut.lift()?;
+    let lifted = Instant::now();
+    until("the roll to go on", GOES_ON_WITHIN, async || {
+        let now = cluster.lives().await?;
+        let others = before.iter().filter(|(name, _)| **name != pod);
+        let mut down = others.filter(|(name, life)| now.get(*name) != Some(*life));
+        let told = cluster.pods().await?;
+        let ending = told.iter().any(|one| one.metadata.deletion_timestamp.is_some());
+        Ok(if ending || down.next().is_some() { Ok(()) } else { Err("nobody restarts".to_owned()) })
+    })
+    .await?;
+    say(&format!(
+        "restarted: a follower held back: `{words}`; the roll went on {} after it was let through",
+        spell(lifted.elapsed())
+    ));
+    cluster.ready().await?;
+    Ok(())
+}
+
 /// The spec changes again and again in the middle of a roll, and the operator dies every few seconds;
 /// in the end every node runs the last spec.
 async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
     let started = Instant::now();
     let (stop, stopped) = watch::channel(false);
     let edits = async {
-        for threads in 5..=9 {
+        for threads in 6..=9 {
             let changed = manifest::with(base, &[(THREADS, json!(threads.to_string()))])?;
             cluster.stage.apply(&changed).await?;
             until("the edit to be seen", READY_WITHIN, async || {
@@ -179,7 +244,7 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
     }
     configurations(cluster).await?;
     say(&format!(
-        "restarted: five edits in the middle, the operator killed {killed} times: over after {}",
+        "restarted: four edits in the middle, the operator killed {killed} times: over after {}",
         spell(started.elapsed())
     ));
     Ok(())

@@ -92,7 +92,7 @@ impl Event {
             57 => Event::Heap(number),
             58 => Event::Resources(number),
             59 => {
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     Event::Image(number)
                 } else {
                     Event::Label(number)
@@ -102,7 +102,7 @@ impl Event {
             61 => Event::BadOption,
             62 => Event::GoodOption,
             _ => {
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     Event::HalfAYear
                 } else {
                     Event::OpenBudget

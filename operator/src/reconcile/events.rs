@@ -1,5 +1,6 @@
 //! Events: what was done that a person should know, and every change of a condition.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
@@ -24,7 +25,10 @@ pub async fn publish(
         events.extend(of_conditions(&written.previous, &written.current));
     }
     let reference = cluster.object_ref(&());
-    for event in events {
+    for mut event in events {
+        if let Some(pod) = &mut event.secondary {
+            pod.namespace.clone_from(&reference.namespace);
+        }
         let published = context.recorder.publish(&event, &reference);
         match context.leadership.within_tenure(published).await {
             Ok(Ok(())) => {}
@@ -42,7 +46,24 @@ fn of_action(action: &Action) -> Option<Event> {
         Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
         _ => return None,
     };
-    Some(event(EventType::Normal, reason, verb, action.describe()))
+    let event = event(EventType::Normal, reason, verb, action.describe());
+    Some(Event { secondary: pod_of(action), ..event })
+}
+
+/// The pod that an action is about. Kubernetes counts events as one unless they differ in it.
+fn pod_of(action: &Action) -> Option<ObjectReference> {
+    let (name, uid) = match action {
+        Action::Format(format) => (format.host.split('.').next()?.to_owned(), &format.pod_uid),
+        Action::RestartPod(restart) => (restart.pod.name.clone(), &restart.pod.uid),
+        _ => return None,
+    };
+    Some(ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(name),
+        uid: Some(uid.clone()),
+        ..ObjectReference::default()
+    })
 }
 
 /// A condition speaks when it turns, or when its reason does; a new wording alone is no event.

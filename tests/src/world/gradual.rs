@@ -75,7 +75,8 @@ impl World {
 
     /// The next step of every node. Whether any took one.
     pub fn advance_all(&mut self) -> bool {
-        self.node_ids().into_iter().fold(false, |any, id| self.advance(id) || any)
+        let ids = self.node_ids();
+        ids.into_iter().filter(|id| self.advance(*id)).count() > 0
     }
 
     fn start(&mut self, id: i32) -> bool {

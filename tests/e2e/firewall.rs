@@ -1,0 +1,50 @@
+//! A broker cut off from the others' inter-broker listeners by a rule of the firewall in its pod's
+//! own network: it goes on speaking to the controllers, and gets no records any more.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+/// Kafka's inter-broker listener.
+const REPLICATION_PORT: &str = "9091";
+
+/// A rule that holds until it is lifted or its pod is gone.
+pub(crate) struct Cut {
+    process: u32,
+}
+
+impl Cut {
+    /// Cuts a pod off, as soon as a process of it runs; `None` while none does.
+    pub(crate) fn off(pod: &str) -> anyhow::Result<Option<Self>> {
+        let Some(process) = process_of(pod)? else { return Ok(None) };
+        rule(process, "--insert")?;
+        Ok(Some(Self { process }))
+    }
+
+    /// Lets it through again.
+    pub(crate) fn lift(self) -> anyhow::Result<()> {
+        rule(self.process, "--delete")
+    }
+}
+
+fn rule(process: u32, what: &str) -> anyhow::Result<()> {
+    let status = Command::new("nsenter")
+        .args(["--target", &process.to_string(), "--net", "iptables", "--wait", what, "OUTPUT"])
+        .args(["--protocol", "tcp", "--dport", REPLICATION_PORT, "--jump", "DROP"])
+        .status()
+        .context("nsenter could not be started")?;
+    ensure!(status.success(), "iptables {what} failed in the network of process {process}");
+    Ok(())
+}
+
+/// A process of a pod, which its environment names.
+fn process_of(pod: &str) -> anyhow::Result<Option<u32>> {
+    let hostname = format!("HOSTNAME={pod}").into_bytes();
+    let processes = fs::read_dir("/proc")?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    Ok(ids.find(|id| {
+        let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == hostname)
+    }))
+}
