@@ -47,8 +47,8 @@ pub(crate) struct Identity {
 pub(crate) struct Leaf {
     /// Serial number in hexadecimal.
     pub(crate) serial: String,
-    /// When it expires, seconds since the epoch.
-    pub(crate) expires_at_seconds: i64,
+    /// When it expires, seconds since the epoch; `None` before it was read.
+    pub(crate) expires_at_seconds: Option<i64>,
 }
 
 impl Identity {
@@ -68,7 +68,7 @@ impl Identity {
         let serial = leaf.tbs_certificate.raw_serial().iter();
         Ok(Leaf {
             serial: serial.map(|byte| format!("{byte:02x}")).collect(),
-            expires_at_seconds: leaf.validity().not_after.timestamp(),
+            expires_at_seconds: Some(leaf.validity().not_after.timestamp()),
         })
     }
 

@@ -155,8 +155,9 @@ pub struct JvmStatus {
     pub started_at_seconds: i64,
     /// Serial number, in hexadecimal, of the certificate that it started with.
     pub certificate_serial: String,
-    /// When that certificate expires, seconds since the epoch.
-    pub certificate_expires_at_seconds: i64,
+    /// When that certificate expires, seconds since the epoch; `None` from agents that do not tell.
+    #[serde(default)]
+    pub certificate_expires_at_seconds: Option<i64>,
     /// Logs left to recover, zero when none.
     pub logs_to_recover: u64,
     /// Log directories that Kafka took offline, by volume name.
@@ -229,4 +230,19 @@ pub struct FormatRequest {
     /// Kafka properties to set for the first activation (`--feature`), most often empty.
     #[serde(default)]
     pub features: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Agents are replaced only when their nodes restart, so that a newer operator has to understand
+    /// what the oldest says, and be able to restart it.
+    #[test]
+    fn what_an_older_agent_says_is_understood() {
+        let said = r#"{ "startedAtSeconds": 7, "certificateSerial": "0a", "logsToRecover": 0,
+            "offlineVolumes": [], "quorumRole": null }"#;
+        let jvm: JvmStatus = serde_json::from_str(said).unwrap();
+        assert_eq!(jvm.certificate_expires_at_seconds, None);
+    }
 }

@@ -98,7 +98,11 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
                     && resources::stateful_set::configuration(&child.live)
                         == Some(delete.target.name.as_str())
             });
-            if delete.kind != Kind::ConfigMap || used {
+            let mounted = fresh
+                .pods
+                .values()
+                .any(|pod| pod.configuration.as_deref() == Some(delete.target.name.as_str()));
+            if delete.kind != Kind::ConfigMap || used || mounted {
                 return Err(violation("S4", format!("{} is in use", delete.target.name)));
             }
             Ok(())

@@ -54,6 +54,8 @@ pub struct GroupDesired {
     pub volumes: Vec<Volume>,
     /// CPU and memory.
     pub resources: Resources,
+    /// The heap that the spec names itself, if it does.
+    pub own_heap: Option<String>,
     /// Java heap in bytes.
     pub heap_bytes: u64,
     /// Further options of the JVM.
@@ -142,7 +144,7 @@ impl Desired {
             brokers,
             controllers,
             voters: spec.controllers.replicas,
-            listeners: spec.listeners.clone(),
+            listeners: by_name(&spec.listeners),
             config: spec.config.clone(),
             racks: spec.racks.clone(),
             allow_unavailable: spec.roll.unwrap_or_default().allow_unavailable,
@@ -239,6 +241,7 @@ fn group(
         replicas,
         volumes,
         resources: options.resources,
+        own_heap: options.jvm.heap,
         heap_bytes,
         jvm_options: options.jvm.options,
         pod: options.pod,
@@ -276,6 +279,13 @@ fn check_counts(cluster: &KafkaCluster, problems: &mut Problems) {
     if cluster.spec.racks.as_ref().is_some_and(|racks| racks.zones.is_empty()) {
         problems.add("spec.racks.zones", "must list at least one zone");
     }
+}
+
+/// The order in which listeners are listed says nothing, so that a new order changes nothing.
+fn by_name(listeners: &[Listener]) -> Vec<Listener> {
+    let mut listeners = listeners.to_vec();
+    listeners.sort_by(|one, other| one.name.cmp(&other.name));
+    listeners
 }
 
 fn image(explicit: Option<&str>, settings: &Settings, version: &str) -> String {

@@ -145,7 +145,7 @@ fn set(
             reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
         }));
     } else if !idle {
-        let reason = roll::reason(desired, observed, node, pod, wanted, now);
+        let reason = roll::reason(desired, observed, node, pod, wanted, outdated, now);
         if outdated || reason.is_some() {
             let set = (!same_template).then(|| rewrite(wanted.set.clone(), child));
             let (node, pod) = (node.clone(), pod_target(desired, node, pod));
@@ -186,7 +186,7 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
 
 /// Whether Kafka itself hears from the node. A Kubernetes node that is cut off may run its pods long
 /// after the last word of it.
-fn is_heard_of(observed: &Observed, node: &Node) -> bool {
+pub(crate) fn is_heard_of(observed: &Observed, node: &Node) -> bool {
     observed.kafka.known().is_some_and(|kafka| {
         let broker = kafka.brokers.get(&node.id) == Some(&false);
         let voter = kafka.voters.get(&node.id).is_some_and(|voter| !voter.is_silent());
@@ -209,9 +209,13 @@ pub(crate) fn orphans(
         let current = config_map::node(desired, cluster_id, nodes, node).name;
         let set = observed.child(Kind::StatefulSet, &desired.names.node(node));
         let used = set.and_then(|set| stateful_set::configuration(&set.live));
+        let mounted = observed.pods.get(&node.id).and_then(|pod| pod.configuration.as_ref());
         let mut unused = configurations(observed, node);
         unused.retain(|(name, child)| {
-            **name != current && Some(name.as_str()) != used && !child.terminating
+            **name != current
+                && Some(name.as_str()) != used
+                && Some(*name) != mounted
+                && !child.terminating
         });
         unused.sort_by_key(|(name, child)| (child.created_at_seconds, (*name).clone()));
         let surplus = unused.len().saturating_sub(CONFIGURATIONS_KEPT);

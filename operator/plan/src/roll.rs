@@ -47,7 +47,8 @@ pub(crate) fn plan(
     let before = observed.memory.roll.as_ref();
     let leaders = observed.kafka.known().map(led_by_others).unwrap_or_default();
     let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
-    if due.is_empty() && (before.is_none() || (well && leaders.is_empty())) {
+    let over = well && observed.kafka.known().is_some() && leaders.is_empty();
+    if due.is_empty() && (before.is_none() || over) {
         return steps;
     }
     steps.memory.roll = Some(remembered(before, &due, now));
@@ -137,19 +138,24 @@ fn at_next_restart(outdated: &Outdated) -> WaitingOn {
     WaitingOn::RestartPending {
         node: outdated.node.id,
         detail: format!(
-            "was made by another release of Ottla; it follows at its next restart, which can be asked for by a new value of the annotation {}",
+            "was made by another release of Ottla; it follows at its next restart, and changes of the spec with it, which can be asked for by a new value of the annotation {}",
             crate::names::RESTART_ANNOTATION
         ),
     }
 }
 
-/// Partitions whose preferred leader could lead and does not, by topic.
+/// A controller takes at most 10,000 changes in one request
+/// (`QuorumController.MAX_RECORDS_PER_USER_OP`).
+const ELECTED_AT_ONCE: usize = 1000;
+
+/// Partitions whose preferred leader could lead and does not, by topic, as many as one request takes.
 fn led_by_others(kafka: &Kafka) -> BTreeMap<String, Vec<i32>> {
     let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     if kafka.partitions.tally().led_by_others.count == 0 {
         return found;
     }
-    for partition in kafka.partitions.iter().filter(|partition| partition.is_led_by_another()) {
+    let led = kafka.partitions.iter().filter(|partition| partition.is_led_by_another());
+    for partition in led.take(ELECTED_AT_ONCE) {
         found.entry(partition.topic.to_owned()).or_default().push(partition.index);
     }
     found

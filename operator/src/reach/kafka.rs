@@ -73,7 +73,8 @@ fn voters(voters: &[QuorumReplica]) -> impl Iterator<Item = (i32, Voter)> {
 /// How many replicas of a topic must be in sync.
 const MIN_IN_SYNC: &str = "min.insync.replicas";
 
-/// Every partition. A topic that vanishes meanwhile is none.
+/// Every partition. A topic that does not say how many replicas must be in sync counts as one that
+/// needs all: it may have vanished meanwhile, and is not there at the next look.
 async fn partitions(cluster: &Cluster) -> Result<Partitions, Error> {
     let mut partitions = Partitions::default();
     let mut pages = cluster.topic_pages(&[]);
@@ -81,9 +82,8 @@ async fn partitions(cluster: &Cluster) -> Result<Partitions, Error> {
         let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
         let needed = cluster.describe_topics_config(&names, MIN_IN_SYNC).await?;
         for topic in topics {
-            if let Some(needed) = needed.get(&topic.name).and_then(|text| text.parse().ok()) {
-                add(&mut partitions, &topic, needed);
-            }
+            let needed = needed.get(&topic.name).and_then(|text| text.parse().ok());
+            add(&mut partitions, &topic, needed.unwrap_or(u16::MAX));
         }
     }
     Ok(partitions)

@@ -32,7 +32,7 @@ pub(crate) fn agent_status(place: &Place, pod: &Pod) -> Option<AgentStatus> {
         jvm: (serves || state == AgentState::Starting).then(|| JvmStatus {
             started_at_seconds: 1,
             certificate_serial: "1".to_owned(),
-            certificate_expires_at_seconds: i64::MAX,
+            certificate_expires_at_seconds: None,
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: serves.then(|| role(place, pod)).flatten(),

@@ -189,8 +189,7 @@ impl World {
             certificate_expires_at_seconds: pod
                 .certificate
                 .as_ref()
-                .map(|one| one.expires_at_seconds)
-                .unwrap_or_default(),
+                .map(|one| one.expires_at_seconds),
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: pod.controller.then_some(role),

@@ -44,5 +44,9 @@ pub(super) fn parse(field: &str, storage: &Storage, problems: &mut Problems) -> 
             ),
         }
     }
+    // The first holds the metadata log; the order of the others says nothing.
+    if let Some((_, others)) = volumes.split_first_mut() {
+        others.sort_by(|one, other| one.name.cmp(&other.name));
+    }
     volumes
 }

@@ -72,9 +72,8 @@ impl Partition<'_> {
     /// Whether the preferred leader could lead and does not.
     #[must_use]
     pub fn is_led_by_another(&self) -> bool {
-        self.replicas
-            .first()
-            .is_some_and(|first| self.leader != Some(*first) && self.in_sync.contains(first))
+        let Some(leader) = self.leader else { return false };
+        self.replicas.first().is_some_and(|first| leader != *first && self.in_sync.contains(first))
     }
 }
 
@@ -101,6 +100,8 @@ pub struct Dependents {
     /// Partitions that would have fewer in-sync replicas than they need, and that need only wait
     /// until others are in sync again.
     pub until_in_sync: Count,
+    /// Partitions that have too few in-sync replicas and wait for this one.
+    pub awaited: Count,
     /// Partitions with this one replica.
     pub single: Count,
     /// Partitions with more replicas, all of which they need in sync, so that none can ever stop.
@@ -224,7 +225,11 @@ impl Tally {
             if left == 0 {
                 of_broker.no_copy_elsewhere.add(row);
             }
-            if replicas == 1 {
+            if !partition.in_sync.contains(broker) {
+                if left < needed || partition.leader.is_none() {
+                    of_broker.awaited.add(row);
+                }
+            } else if replicas == 1 {
                 of_broker.single.add(row);
             } else if needed == replicas && complete {
                 of_broker.scarce.add(row);
@@ -271,11 +276,14 @@ mod tests {
     #[test]
     fn whoever_is_needed_in_sync_must_not_stop() {
         let until_in_sync = |partitions: &Partitions| brokers(partitions, |of| of.until_in_sync);
+        let awaited = |partitions: &Partitions| brokers(partitions, |of| of.awaited);
         assert!(until_in_sync(&three(&[1, 2, 3], Some(1))).is_empty());
-        // The one that is out of sync can stop no more than the others: it is awaited.
         assert_eq!(until_in_sync(&three(&[1, 2], Some(1))), [1, 2]);
-        assert_eq!(until_in_sync(&three(&[2], Some(2))), [1, 2, 3]);
+        assert!(awaited(&three(&[1, 2], Some(1))).is_empty());
+        assert_eq!(until_in_sync(&three(&[2], Some(2))), [2]);
+        assert_eq!(awaited(&three(&[2], Some(2))), [1, 3]);
         assert_eq!(until_in_sync(&three(&[1, 2, 3], None)), [1, 2, 3]);
+        assert_eq!(awaited(&three(&[], None)), [1, 2, 3]);
     }
 
     #[test]
@@ -288,7 +296,8 @@ mod tests {
         partitions.push(1, Some(5), &[4, 5], &[5]);
         assert_eq!(brokers(&partitions, |of| of.single), [1]);
         assert_eq!(brokers(&partitions, |of| of.scarce), [2, 3]);
-        assert_eq!(brokers(&partitions, |of| of.until_in_sync), [4, 5]);
+        assert_eq!(brokers(&partitions, |of| of.until_in_sync), [5]);
+        assert_eq!(brokers(&partitions, |of| of.awaited), [4]);
     }
 
     #[test]

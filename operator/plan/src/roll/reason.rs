@@ -30,18 +30,21 @@ const WISHES: [fn(&Case<'_>) -> Option<String>; 5] =
     [release, image, configuration, java, template];
 
 /// Everything that the spec asks a node to restart for, as one sentence; `None` where nothing does.
+/// `outdated` is whether its pod would be made differently today.
 pub(crate) fn reason(
     desired: &Desired,
     observed: &Observed,
     node: &Node,
     pod: &Pod,
     wanted: &Wanted,
+    outdated: bool,
     now: Timestamp,
 ) -> Option<String> {
     let case = Case { desired, observed, node, pod, wanted, now };
     let mut reasons: Vec<String> =
         [asked(&case), certificate(&case)].into_iter().flatten().collect();
-    if pod.wish.as_ref().is_some_and(|wish| *wish != pod::wish(desired, node)) {
+    let other_wish = pod.wish.as_ref().is_some_and(|wish| *wish != pod::wish(desired, node));
+    if outdated && other_wish {
         let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
         let unnamed = wishes.is_empty().then(|| "the spec of its pod changed".to_owned());
         reasons.extend(wishes.into_iter().chain(unnamed));
@@ -59,10 +62,11 @@ fn asked(case: &Case<'_>) -> Option<String> {
 fn certificate(case: &Case<'_>) -> Option<String> {
     let jvm = case.observed.agent(case.node.id)?.jvm.as_ref()?;
     let secret = case.observed.certificates.get(&case.desired.names.node(case.node))?;
-    let left = jvm.certificate_expires_at_seconds - case.now.as_second();
+    let expires_at_seconds = jvm.certificate_expires_at_seconds?;
+    let left = expires_at_seconds - case.now.as_second();
     let renewed = secret.trusted && jvm.certificate_serial != secret.serial;
     let renewed = renewed && left < RENEWAL_BEFORE_EXPIRY_SECONDS;
-    let expires = Timestamp::from_second(jvm.certificate_expires_at_seconds).ok()?;
+    let expires = Timestamp::from_second(expires_at_seconds).ok()?;
     renewed.then(|| {
         format!("it runs with a certificate that expires on {}", expires.strftime("%Y-%m-%d"))
     })

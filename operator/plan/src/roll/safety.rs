@@ -8,6 +8,7 @@ use ottla_crds::kafka_cluster::AllowUnavailable;
 use crate::desired::Desired;
 use crate::node::{Group, Node};
 use crate::observed::{Answer, Count, Kafka, Observed, Partition, Pod};
+use crate::repair;
 use crate::report::partitions as partitions_of;
 use crate::resources::disruption_budget;
 
@@ -113,18 +114,40 @@ pub fn may_stop(
     if observed.agent(node.id).is_some_and(|agent| agent.state == AgentState::Recovering) {
         return Err(Hold::Recovering);
     }
-    // A node that surely does not serve is no further disruption: going back must work from any
-    // state. One that may serve waits until all are well, itself included.
-    if may_serve(observed, node) {
-        nodes.iter().try_for_each(|node| is_well(observed, node))?;
+    let serves = may_serve(observed, node);
+    let mut others = nodes.iter().filter(|other| other.id != node.id);
+    if serves {
+        is_well(observed, node)?;
+        others.try_for_each(|other| is_well_or_nobody_yet(observed, other))?;
+    } else {
+        others.try_for_each(|other| is_not_leaving(observed, other))?;
     }
     match &observed.kafka {
+        // Of one node alone nothing depends on what it cannot do anyway.
+        Answer::Unknown { .. } if !serves && nodes.len() == 1 => Ok(()),
         Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
         Answer::Known(kafka) => {
             quorum(kafka, node)?;
-            partitions(desired, kafka, node)
+            partitions(desired, kafka, node, serves)
         }
     }
+}
+
+/// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
+fn is_well_or_nobody_yet(observed: &Observed, node: &Node) -> Result<(), Hold> {
+    let known = observed.kafka.known();
+    let nobody_yet = known.is_some_and(|kafka| {
+        !kafka.brokers.contains_key(&node.id) && !kafka.voters.contains_key(&node.id)
+    });
+    if nobody_yet { Ok(()) } else { is_well(observed, node) }
+}
+
+/// A node that does not serve is no further disruption, so that going back works from any state. But
+/// one that Kubernetes does not call Ready may serve all the same, and then another must not be on
+/// its way out while Kafka still counts on it.
+fn is_not_leaving(observed: &Observed, node: &Node) -> Result<(), Hold> {
+    let leaving = observed.pods.get(&node.id).is_none_or(|pod| pod.terminating);
+    if leaving && repair::is_heard_of(observed, node) { is_well(observed, node) } else { Ok(()) }
 }
 
 /// Whether a node serves as far as anybody knows: silence of its agent proves nothing.
@@ -176,11 +199,14 @@ fn quorum(kafka: &Kafka, node: &Node) -> Result<(), Hold> {
 }
 
 /// S2: every partition that can be kept available is.
-fn partitions(desired: &Desired, kafka: &Kafka, node: &Node) -> Result<(), Hold> {
+fn partitions(desired: &Desired, kafka: &Kafka, node: &Node, serves: bool) -> Result<(), Hold> {
     if !node.is_broker() {
         return Ok(());
     }
     let dependents = kafka.partitions.dependents(node.id);
+    if let Some(partition) = kafka.partitions.example(dependents.awaited).filter(|_| serves) {
+        return Err(Hold::Partition { sentence: lacking(&partition, node) });
+    }
     if let Some(partition) = kafka.partitions.example(dependents.until_in_sync) {
         return Err(Hold::Partition { sentence: lacking(&partition, node) });
     }

@@ -14,7 +14,7 @@ pub fn wish(desired: &Desired, node: &Node) -> String {
     hash(&(
         (&desired.version, &desired.own_image, &desired.config, &desired.listeners),
         (desired.dedicated(), desired.voters, properties::replication_factor(desired)),
-        (&group.resources, group.heap_bytes, &group.jvm_options, &group.pod, volumes),
+        (&group.resources, &group.own_heap, &group.jvm_options, &group.pod, volumes),
         (&node.rack, &desired.racks.as_ref().map(|racks| &racks.topology_key)),
     ))
 }
