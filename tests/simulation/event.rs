@@ -63,13 +63,17 @@ pub(crate) enum Event {
     HalfAYear,
     /// Somebody opens a budget by hand.
     OpenBudget,
+    /// Kubernetes does not call a pod Ready any more, although its Kafka serves.
+    Unready(u8),
+    /// It calls all Ready again that are.
+    ReadyAll,
 }
 
 impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..64) {
+        match rng.u8(0..67) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -101,6 +105,8 @@ impl Event {
             60 => Event::AskRestart(number),
             61 => Event::BadOption,
             62 => Event::GoodOption,
+            63 | 64 => Event::Unready(number),
+            65 => Event::ReadyAll,
             _ => {
                 if number.is_multiple_of(2) {
                     Event::HalfAYear

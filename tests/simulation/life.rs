@@ -86,7 +86,6 @@ impl Course<'_> {
                 self.probes.note(&event.name());
             }
             self.world.produce();
-            self.world.hold_s1()?;
         }
         settle(&mut self.world, self.probes, &mut self.trace)
     }
@@ -109,7 +108,9 @@ impl Course<'_> {
                 self.looked = Some((self.world.plan()?, self.world.generation()));
             }
             Event::ActOnLook => {
-                let Some((plan, generation)) = self.looked.take() else { return Ok(false) };
+                let Some((plan, generation)) = self.looked.take() else {
+                    return Ok(false);
+                };
                 let outcome = self.world.pass_on(plan, generation)?;
                 return Ok(self.note(&outcome));
             }
@@ -143,6 +144,8 @@ impl Course<'_> {
                 )?;
             }
             Event::LetCatchUp => world.let_all_catch_up(),
+            Event::Unready(number) => return Ok(world.unready(node(number))),
+            Event::ReadyAll => world.ready_all(),
             Event::CutOff(number) => world.cut_off(node(number), true),
             Event::HearAgain => world.hear_all(),
             _ => return edit(world, event).map(|()| true),
@@ -204,6 +207,7 @@ pub(crate) fn settle(
     world.speak();
     world.let_all_catch_up();
     world.hear_all();
+    world.ready_all();
     edit(world, Event::GoodOption)?;
     for _ in 0..ROUNDS_MAX {
         let outcome = world.pass()?;
@@ -216,7 +220,6 @@ pub(crate) fn settle(
         let noticed = world.notice_budgets();
         let advanced = world.advance_all();
         world.produce();
-        world.hold_s1()?;
         if !outcome.changed_something() && !noticed && !advanced {
             world.at_rest(&outcome.not_done).context("at the end")?;
             return world.as_wished().context("at the end");

@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 16] = [
+const WORDS: [(&str, &str); 15] = [
     ("reason: configuration", "configuration num.network.threads"),
     ("reason: heap", "JVM heap"),
     ("reason: image", "image "),
@@ -24,7 +24,6 @@ const WORDS: [(&str, &str); 16] = [
     ("held: budget", "waits until Kubernetes lets no"),
     ("held: Kafka unknown", "could not be asked whether it may stop"),
     ("held: partition", "in-sync replicas and would have"),
-    ("held: another node", "is shutting down"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
 ];

@@ -24,6 +24,11 @@ pub enum StatusError {
     /// Leadership ended.
     #[error("this operator leads no longer")]
     NotLeading(#[source] crate::lease::NotLeading),
+    /// The definition drops what has to be remembered.
+    #[error(
+        "the definition of KafkaCluster is older than this operator and drops status.memory: apply the definitions of this release first"
+    )]
+    OldDefinition,
 }
 
 impl StatusError {
@@ -68,7 +73,8 @@ pub async fn stamp(
     }
     status.operator = Some(context.settings.installation.clone());
     status.memory = plan.memory.clone();
-    patch(context, cluster, &status).await
+    let written = patch(context, cluster, &status).await?.status.unwrap_or_default();
+    if written.memory == plan.memory { Ok(()) } else { Err(StatusError::OldDefinition) }
 }
 
 /// Writes the status of a pass, unless it equals the previous one, and only if the KafkaCluster is
@@ -99,7 +105,7 @@ async fn patch(
     context: &Context,
     cluster: &KafkaCluster,
     status: &KafkaClusterStatus,
-) -> Result<(), StatusError> {
+) -> Result<KafkaCluster, StatusError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &namespace);
     let tree = json!({
@@ -117,6 +123,5 @@ async fn patch(
     let patch = Patch::Apply(tree);
     let write = api.patch_status(&name, &params, &patch);
     let result = context.leadership.within_tenure(write).await.map_err(StatusError::NotLeading)?;
-    result.map_err(StatusError::Api)?;
-    Ok(())
+    result.map_err(StatusError::Api)
 }

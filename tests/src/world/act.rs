@@ -306,7 +306,9 @@ impl World {
 
     /// Each is judged as the guard does: by the laws' own predicate, on a fresh observation.
     fn destructive(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
-        let Ok(desired) = self.desired() else { return Ok(()) };
+        let Ok(desired) = self.desired() else {
+            return Ok(());
+        };
         if !plan.actions.iter().any(Action::is_destructive) {
             return Ok(());
         }
@@ -360,13 +362,14 @@ impl World {
             return Ok(());
         }
         self.hold_one_disruption(restart.node_id)?;
+        let served = !self.is_fenced(restart.node_id);
         let before = self.available();
         self.end_pod(restart.node_id);
         let lost: Vec<usize> = before.difference(&self.available()).copied().collect();
         if !lost.is_empty() {
             bail!("S2: the restart of node {} took partitions {lost:?}", restart.node_id);
         }
-        self.hold_quorum(restart.node_id)
+        if served { self.hold_quorum(restart.node_id) } else { Ok(()) }
     }
 
     /// The agent formats the volumes that it is permitted and that are empty, and starts Kafka.

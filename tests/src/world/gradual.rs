@@ -31,6 +31,11 @@ impl World {
     /// From now on everything takes its time.
     pub fn go_gradually(&mut self) {
         self.gradual = Some(Gradual::default());
+        for pod in self.pods.values_mut() {
+            pod.heard = pod.seen.ready;
+            pod.follows = pod.seen.ready;
+        }
+        self.follow_brokers();
         self.notice_budgets();
     }
 
@@ -42,7 +47,11 @@ impl World {
             return self.pods.len() != before;
         };
         if pod.seen.terminating {
-            self.remove_pod(id);
+            if pod.heard {
+                self.hush(id);
+            } else {
+                self.remove_pod(id);
+            }
             return true;
         }
         if pod.seen.address.is_none() {
@@ -58,7 +67,9 @@ impl World {
         let broker = pod.broker;
         if let Some(pod) = self.pods.get_mut(&id) {
             pod.agent = Agent::Speaks(next, None);
-            pod.seen.ready = next == AgentState::Running;
+            pod.heard = true;
+            pod.follows = next == AgentState::Running;
+            pod.seen.ready = pod.follows;
         }
         if next == AgentState::Running {
             if broker {
@@ -119,6 +130,28 @@ impl World {
         self.follow_brokers();
     }
 
+    /// A node's Kafka is gone: leaders move, and nobody counts on it any more.
+    fn hush(&mut self, id: i32) {
+        if let Some(pod) = self.pods.get_mut(&id) {
+            pod.heard = false;
+            pod.follows = false;
+        }
+        self.follow_brokers();
+    }
+
+    /// Kubernetes does not call a pod Ready any more, although its Kafka serves. Whether it did.
+    pub fn unready(&mut self, id: i32) -> bool {
+        let Some(pod) = self.pods.get_mut(&id) else {
+            return false;
+        };
+        std::mem::replace(&mut pod.seen.ready, false)
+    }
+
+    /// Kubernetes calls every pod Ready again whose Kafka is in sync.
+    pub fn ready_all(&mut self) {
+        self.pods.values_mut().for_each(|pod| pod.seen.ready = pod.follows);
+    }
+
     /// Somebody kills a pod.
     pub fn kill(&mut self, id: i32) {
         self.terminate_pod(id);
@@ -126,14 +159,16 @@ impl World {
 
     /// A node's Kafka ends, and its container is started again.
     pub fn crash(&mut self, id: i32) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(pod) = self.pods.get_mut(&id) else {
+            return;
+        };
         if pod.seen.terminating || !matches!(pod.agent, Agent::Speaks(AgentState::Running, _)) {
             return;
         }
         pod.agent = Agent::Speaks(AgentState::Recovering, None);
         pod.seen.ready = false;
         pod.seen.restarts += 1;
-        self.follow_brokers();
+        self.hush(id);
     }
 
     /// The disruption controller looks at every budget. Whether it says anything new.
@@ -171,9 +206,10 @@ impl World {
     /// Pods of a budget's group that are Ready.
     fn ready_pods(&self, budget: &Value) -> u64 {
         let controllers = budget["spec"]["selector"]["matchLabels"][GROUP_LABEL] == "controller";
-        let counts =
-            |(id, pod): &(&i32, &super::Pod)| !self.is_fenced(**id) && pod.broker != controllers;
-        self.pods.iter().filter(counts).count() as u64
+        let counts = |pod: &&super::Pod| {
+            pod.seen.ready && !pod.seen.terminating && pod.broker != controllers
+        };
+        self.pods.values().filter(counts).count() as u64
     }
 
     /// Kubernetes evicts a pod, as far as its budget allows by what was noticed last.
@@ -185,8 +221,12 @@ impl World {
         let group = if controller { "controller" } else { "broker" };
         let name = format!("{}-{group}", self.names().cluster);
         let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready && !pod.seen.terminating);
-        let Some(gradual) = &mut self.gradual else { return Ok(false) };
-        let Some(budget) = gradual.budgets.get_mut(&name) else { return Ok(false) };
+        let Some(gradual) = &mut self.gradual else {
+            return Ok(false);
+        };
+        let Some(budget) = gradual.budgets.get_mut(&name) else {
+            return Ok(false);
+        };
         let allowed = budget["disruptionsAllowed"].as_u64().unwrap_or_default();
         if !ready || allowed == 0 {
             return Ok(false);
@@ -233,7 +273,9 @@ impl World {
 
     /// Every agent answers again.
     pub fn speak(&mut self) {
-        let Some(gradual) = &mut self.gradual else { return };
+        let Some(gradual) = &mut self.gradual else {
+            return;
+        };
         for (id, agent) in std::mem::take(&mut gradual.silenced) {
             if let Some(pod) = self.pods.get_mut(&id)
                 && matches!(pod.agent, Agent::Silent(_))
@@ -268,7 +310,9 @@ impl World {
 
     /// S2: at most one voluntary disruption.
     pub(super) fn hold_one_disruption(&self, id: i32) -> Result<()> {
-        let Some(gradual) = &self.gradual else { return Ok(()) };
+        let Some(gradual) = &self.gradual else {
+            return Ok(());
+        };
         let others: Vec<i32> =
             gradual.disrupted.iter().copied().filter(|other| *other != id).collect();
         if !self.is_fenced(id) && !others.is_empty() {
@@ -279,9 +323,11 @@ impl World {
 
     /// S3: after a restart a majority of three or more voters serves.
     pub(super) fn hold_quorum(&self, id: i32) -> Result<()> {
-        let voters: Vec<i32> =
-            self.pods.iter().filter(|(_, pod)| pod.controller).map(|(id, _)| *id).collect();
-        let serving = voters.iter().filter(|id| !self.is_fenced(**id)).count();
+        let voters = self.voters();
+        let stays = |id: &&i32| {
+            !self.is_fenced(**id) && self.pods.get(*id).is_some_and(|pod| !pod.seen.terminating)
+        };
+        let serving = voters.iter().filter(stays).count();
         if voters.contains(&id) && voters.len() > 2 && serving <= voters.len() / 2 {
             bail!("S3: the restart of node {id} left {serving} of {} voters", voters.len());
         }

@@ -44,6 +44,10 @@ pub(super) struct Pod {
     pub(super) version: String,
     /// What its Kafka was started with.
     pub(super) certificate: Option<Certificate>,
+    /// Where everything takes its time: whether the active controller hears of its Kafka.
+    pub(super) heard: bool,
+    /// … and whether its replicas are in sync.
+    pub(super) follows: bool,
 }
 
 /// What is special about Kafka's answers.
@@ -103,6 +107,8 @@ impl World {
             controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
             version: self.cluster.spec.version.clone(),
             certificate: None,
+            heard: false,
+            follows: false,
         }
     }
 
@@ -224,7 +230,8 @@ impl World {
         if !self.pods.iter().any(|(id, pod)| pod.broker && !self.is_fenced(*id)) {
             return unknown("no broker is Ready");
         }
-        let voters = self.pods.iter().filter(|(_, pod)| pod.controller).map(|(id, _)| *id);
+        let all = self.voters();
+        let voters = all.iter().copied();
         let behind = |id: i32| Voter { behind_milliseconds: (!self.is_fenced(id)).then_some(0) };
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),
@@ -236,10 +243,27 @@ impl World {
         })
     }
 
+    /// Nodes that vote in the metadata quorum, whether they have a pod or not.
+    pub(super) fn voters(&self) -> Vec<i32> {
+        let sets = self.store.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
+        let votes = |live: &Value| {
+            !live["spec"]["template"]["metadata"]["labels"][CONTROLLER_LABEL].is_null()
+        };
+        sets.filter_map(|(_, set)| node_id(&set.live).filter(|_| votes(&set.live))).collect()
+    }
+
     /// Whether the active controller does not hear from a node.
     pub(super) fn is_fenced(&self, id: i32) -> bool {
-        let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready && !pod.seen.terminating);
-        !ready || self.kafka.cut_off.contains(&id)
+        let heard = self.pods.get(&id).is_some_and(|pod| match self.gradual {
+            Some(_) => pod.heard,
+            None => pod.seen.ready && !pod.seen.terminating,
+        });
+        !heard || self.kafka.cut_off.contains(&id)
+    }
+
+    /// Whether the replicas of a broker that is heard of are in sync, but for those held back.
+    pub(super) fn follows(&self, id: i32) -> bool {
+        self.gradual.is_none() || self.pods.get(&id).is_some_and(|pod| pod.follows)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ottla_plan::observed::Partitions;
 
 use super::World;
@@ -68,11 +68,15 @@ impl World {
         }
     }
 
+    fn serves(&self, id: i32) -> bool {
+        !self.is_fenced(id) && self.follows(id)
+    }
+
     /// Leaders and in-sync replicas after something happened to brokers. A leader stays until it
     /// cannot; nobody gives leadership back by itself.
     pub(super) fn follow_brokers(&mut self) {
         let serving: BTreeSet<i32> =
-            self.registered.iter().copied().filter(|id| !self.is_fenced(*id)).collect();
+            self.registered.iter().copied().filter(|id| self.serves(*id)).collect();
         for (index, partition) in self.topics.partitions.iter_mut().enumerate() {
             let held_back = |id: &i32| self.topics.held_back.contains(&(index, *id));
             let serves = |id: &i32| serving.contains(id) && !held_back(id);
@@ -109,26 +113,14 @@ impl World {
         }
     }
 
-    /// S1: whoever leads has every acknowledged record.
-    ///
-    /// # Errors
-    /// The partition and its leader.
-    pub fn hold_s1(&self) -> Result<()> {
-        for (index, partition) in self.topics.partitions.iter().enumerate() {
-            let Some(leader) = partition.leader else { continue };
-            let (has, all) = (partition.records_of(leader), partition.acknowledged);
-            if has < all {
-                bail!("S1: broker {leader} leads {TOPIC}-{index} with {has} records of {all}");
-            }
-        }
-        Ok(())
-    }
-
-    /// Partitions with a choice of replicas that take writes with `acks=all`.
+    /// Partitions with a choice of replicas that take writes with `acks=all`, and go on to when every
+    /// broker that was told to end is gone.
     pub(super) fn available(&self) -> BTreeSet<usize> {
+        let ending = |id: &&i32| self.pods.get(*id).is_none_or(|pod| pod.seen.terminating);
         let takes = |partition: &Partition| {
-            partition.takes_writes()
-                && partition.replicas.len() > usize::from(partition.min_in_sync)
+            let least = usize::from(partition.min_in_sync);
+            let left = partition.in_sync.iter().filter(|id| !ending(id)).count();
+            partition.leader.is_some() && partition.replicas.len() > least && left >= least
         };
         let all = self.topics.partitions.iter().enumerate();
         all.filter(|(_, partition)| takes(partition)).map(|(index, _)| index).collect()
@@ -161,7 +153,9 @@ impl World {
     pub(super) fn elect(&mut self, wished: &BTreeMap<String, Vec<i32>>) {
         for index in wished.get(TOPIC).into_iter().flatten() {
             let index = usize::try_from(*index).unwrap_or(usize::MAX);
-            let Some(partition) = self.topics.partitions.get_mut(index) else { continue };
+            let Some(partition) = self.topics.partitions.get_mut(index) else {
+                continue;
+            };
             let preferred = partition.replicas.first().copied();
             if preferred.is_some_and(|preferred| partition.in_sync.contains(&preferred)) {
                 partition.leader = preferred;

@@ -114,23 +114,30 @@ pub fn may_stop(
     if observed.agent(node.id).is_some_and(|agent| agent.state == AgentState::Recovering) {
         return Err(Hold::Recovering);
     }
-    let serves = may_serve(observed, node);
-    let mut others = nodes.iter().filter(|other| other.id != node.id);
-    if serves {
-        is_well(observed, node)?;
-        others.try_for_each(|other| is_well_or_nobody_yet(observed, other))?;
-    } else {
-        others.try_for_each(|other| is_not_leaving(observed, other))?;
-    }
     match &observed.kafka {
         // Of one node alone nothing depends on what it cannot do anyway.
-        Answer::Unknown { .. } if !serves && nodes.len() == 1 => Ok(()),
+        Answer::Unknown { .. } if !is_ready(observed, node) && nodes.len() == 1 => Ok(()),
         Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
         Answer::Known(kafka) => {
+            // A node that surely does not serve is no further disruption: going back works from any
+            // state.
+            let serves = may_serve(observed, node);
+            if serves {
+                one_disruption(observed, nodes, node)?;
+            }
             quorum(kafka, node)?;
             partitions(desired, kafka, node, serves)
         }
     }
+}
+
+/// S2: nobody else is down. A node that Kubernetes calls Ready answers for itself, too.
+fn one_disruption(observed: &Observed, nodes: &[Node], node: &Node) -> Result<(), Hold> {
+    if is_ready(observed, node) {
+        is_well(observed, node)?;
+    }
+    let mut others = nodes.iter().filter(|other| other.id != node.id);
+    others.try_for_each(|other| is_well_or_nobody_yet(observed, other))
 }
 
 /// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
@@ -142,19 +149,16 @@ fn is_well_or_nobody_yet(observed: &Observed, node: &Node) -> Result<(), Hold> {
     if nobody_yet { Ok(()) } else { is_well(observed, node) }
 }
 
-/// A node that does not serve is no further disruption, so that going back works from any state. But
-/// one that Kubernetes does not call Ready may serve all the same, and then another must not be on
-/// its way out while Kafka still counts on it.
-fn is_not_leaving(observed: &Observed, node: &Node) -> Result<(), Hold> {
-    let leaving = observed.pods.get(&node.id).is_none_or(|pod| pod.terminating);
-    if leaving && repair::is_heard_of(observed, node) { is_well(observed, node) } else { Ok(()) }
+/// Whether a node serves as far as anybody knows. Neither silence of its agent nor a pod that is not
+/// Ready proves that it does not: only that Kafka itself does not hear from it.
+pub(super) fn may_serve(observed: &Observed, node: &Node) -> bool {
+    let cut_off = observed.kafka.known().is_some_and(|kafka| kafka.cut_off(node).is_some());
+    (is_ready(observed, node) && !cut_off) || repair::is_heard_of(observed, node)
 }
 
-/// Whether a node serves as far as anybody knows: silence of its agent proves nothing.
-pub(super) fn may_serve(observed: &Observed, node: &Node) -> bool {
+fn is_ready(observed: &Observed, node: &Node) -> bool {
     let ready = |pod: &Pod| pod.ready && !pod.terminating;
-    let cut_off = observed.kafka.known().is_some_and(|kafka| kafka.cut_off(node).is_some());
-    observed.pods.get(&node.id).is_some_and(ready) && !cut_off
+    observed.pods.get(&node.id).is_some_and(ready)
 }
 
 /// Whether a node serves and is in sync everywhere, as far as anybody can tell.
