@@ -80,15 +80,14 @@ impl World {
         for (index, partition) in self.topics.partitions.iter_mut().enumerate() {
             let held_back = |id: &i32| self.topics.held_back.contains(&(index, *id));
             let serves = |id: &i32| serving.contains(id) && !held_back(id);
-            // Without a leader only who has every acknowledged record may come back into the ISR.
-            let led = partition.in_sync.iter().any(serves);
-            let in_sync: Vec<i32> = partition
-                .replicas
-                .iter()
-                .copied()
-                .filter(serves)
-                .filter(|id| led || partition.records_of(*id) == partition.acknowledged)
-                .collect();
+            // Only who has every acknowledged record may lead; then all others can follow.
+            let may_lead = |id: &i32| {
+                partition.in_sync.contains(id)
+                    || partition.records_of(*id) == partition.acknowledged
+            };
+            let led = partition.replicas.iter().any(|id| serves(id) && may_lead(id));
+            let in_sync: Vec<i32> =
+                partition.replicas.iter().copied().filter(|id| led && serves(id)).collect();
             for id in partition.replicas.clone() {
                 if in_sync.contains(&id) {
                     partition.behind.remove(&id);

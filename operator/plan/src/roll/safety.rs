@@ -253,3 +253,40 @@ fn lacking(partition: &Partition<'_>, node: &Node) -> String {
         out.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_crds::agent::Role;
+
+    use super::*;
+    use crate::observed::Voter;
+
+    /// Whether voter 0 may stop, where each voter has not had everything for so many milliseconds.
+    fn may_leave(behind: &[Option<i64>], leader: Option<i32>) -> bool {
+        let voters = (0..).zip(behind).map(|(id, behind_milliseconds)| {
+            (id, Voter { behind_milliseconds: *behind_milliseconds })
+        });
+        let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
+        let roles = vec![Role::Controller];
+        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None }).is_ok()
+    }
+
+    #[test]
+    fn a_caught_up_majority_stays() {
+        let (fresh, behind) = (Some(400), Some(3_000));
+        assert!(may_leave(&[fresh, fresh, fresh], Some(0)));
+        assert!(!may_leave(&[fresh, fresh, behind], Some(0)));
+        assert!(!may_leave(&[fresh, fresh, None], Some(0)));
+        assert!(!may_leave(&[fresh, fresh, fresh], None));
+        assert!(may_leave(&[fresh, fresh, fresh, fresh, behind], Some(1)));
+        assert!(!may_leave(&[fresh, fresh, fresh, behind, behind], Some(1)));
+        // A voter that is behind itself is missed by nobody.
+        assert!(may_leave(&[behind, fresh, fresh], Some(1)));
+    }
+
+    #[test]
+    fn one_or_two_voters_have_no_majority_to_keep() {
+        assert!(may_leave(&[Some(0)], Some(0)));
+        assert!(may_leave(&[Some(0), Some(0)], Some(1)));
+    }
+}
