@@ -94,10 +94,9 @@ impl World {
         }
         if !outcome.crashed && current(self) {
             let failure = outcome.not_done.first().cloned();
-            self.write_mishap(&mut outcome, |world| {
-                world.write_status(&plan, failure.as_deref());
-                Ok(())
-            });
+            // A status that is not written is written by the next pass.
+            let _ = self
+                .write_mishap(&mut outcome, |world| world.write_status(&plan, failure.as_deref()));
         }
         outcome.remembered = self.status().memory != before;
         Ok(outcome)
@@ -108,13 +107,8 @@ impl World {
         let status = self.status();
         let ours = status.operator.as_deref() == Some(INSTALLATION);
         if !plan.actions.is_empty() && (!ours || status.memory != plan.memory) {
-            let memory = plan.clone();
-            let stamped = current
-                && self.write_mishap(outcome, |world| {
-                    world.stamp(&memory);
-                    Ok(())
-                });
-            if !stamped {
+            let stamp = |world: &mut World| world.stamp(&plan);
+            if !current || self.write_mishap(outcome, stamp).is_err() {
                 plan.actions.clear();
                 return Ok(plan);
             }
@@ -126,37 +120,26 @@ impl World {
         Ok(plan)
     }
 
-    /// One write, and what befalls the operator at it. Whether it believes that it was done.
-    fn write_mishap(
+    /// One write, and what befalls the operator at it: what it hears of it.
+    fn write_mishap<T>(
         &mut self,
         outcome: &mut Outcome,
-        write: impl FnOnce(&mut World) -> Result<(), Refused>,
-    ) -> bool {
+        write: impl FnOnce(&mut World) -> T,
+    ) -> Result<T, Refused> {
         let met = match &mut self.mishap {
-            Some((0, mishap)) => Some(*mishap),
+            Some((0, _)) => self.mishap.take().map(|(_, mishap)| mishap),
             Some((left, _)) => {
                 *left -= 1;
                 None
             }
             None => None,
         };
-        if met.is_some() {
-            self.mishap = None;
-        }
-        match met {
-            None => write(self).is_ok(),
-            Some(Mishap::Refused) => false,
-            Some(Mishap::CrashBefore) => {
-                outcome.crashed = true;
-                false
-            }
-            Some(mishap) => {
-                // What was done is done, whoever hears of it.
-                let _ = write(self);
-                outcome.crashed = mishap == Mishap::CrashAfter;
-                false
-            }
-        }
+        let done = match met {
+            Some(Mishap::Refused | Mishap::CrashBefore) => None,
+            None | Some(Mishap::CrashAfter | Mishap::LostReply) => Some(write(self)),
+        };
+        outcome.crashed |= matches!(met, Some(Mishap::CrashBefore | Mishap::CrashAfter));
+        done.filter(|_| met.is_none()).ok_or(Refused::Silence)
     }
 
     /// Writes the status of a pass, and says whether it says anything new.
@@ -188,18 +171,11 @@ impl World {
             let refused_before = outcome.not_done.len();
             for action in actions {
                 let text = action.describe();
-                let mut result = Err(Refused::Silence);
-                if self.write_mishap(outcome, |world| {
-                    result = world.write(action);
-                    Ok(())
-                }) {
-                    // The API server's own answer reached the operator.
-                } else if outcome.crashed {
+                let heard = self.write_mishap(outcome, |world| world.write(action));
+                if outcome.crashed {
                     return false;
-                } else {
-                    result = Err(Refused::Silence);
                 }
-                match result {
+                match heard.and_then(|answer| answer) {
                     Ok(()) => outcome.done.push(text),
                     Err(refused) => {
                         self.note_stranger(action, &refused);
@@ -306,9 +282,7 @@ impl World {
 
     /// Each is judged as the guard does: by the laws' own predicate, on a fresh observation.
     fn destructive(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
-        let Ok(desired) = self.desired() else {
-            return Ok(());
-        };
+        let Ok(desired) = self.desired() else { return Ok(()) };
         if !plan.actions.iter().any(Action::is_destructive) {
             return Ok(());
         }
@@ -319,44 +293,48 @@ impl World {
                 outcome.not_done.push(format!("{text}: {} {}", violation.law, violation.sentence));
                 continue;
             }
-            let mut broken = Ok(());
-            let heard = self.write_mishap(outcome, |world| {
-                broken = world.destroy(action);
-                Ok(())
-            });
-            broken?;
+            let heard = self.destroy(action, outcome)?;
             if outcome.crashed {
                 return Ok(());
             }
-            if !heard {
-                outcome.not_done.push(format!("{text}: {}", Refused::Silence));
-                continue;
+            match heard {
+                Ok(()) => outcome.done.push(text),
+                Err(refused) => outcome.not_done.push(format!("{text}: {refused}")),
             }
-            outcome.done.push(text);
         }
         Ok(())
     }
 
-    fn destroy(&mut self, action: &Action) -> Result<()> {
-        match action {
-            Action::Format(format) => self.format(format),
-            Action::RestartPod(restart) => self.restart(restart),
-            Action::Delete(delete) => {
-                self.store.remove(delete.kind, &delete.target.name);
-                Ok(())
+    /// What the operator hears of it, and a broken law. A restart is two writes: the StatefulSet, and
+    /// then the pod is deleted.
+    fn destroy(&mut self, action: &Action, outcome: &mut Outcome) -> Result<Result<(), Refused>> {
+        if let Action::RestartPod(RestartPod { set: Some(set), .. }) = action {
+            let applied = self
+                .write_mishap(outcome, |world| world.store.apply(&set.object, &set.target))
+                .and_then(|answer| answer);
+            if applied.is_err() {
+                return Ok(applied);
             }
-            _ => Ok(()),
         }
+        // A law that is broken is broken, whatever the operator hears.
+        let mut held = Ok(());
+        let heard = self.write_mishap(outcome, |world| {
+            held = match action {
+                Action::Format(format) => world.format(format),
+                Action::RestartPod(restart) => world.restart(restart),
+                Action::Delete(delete) => {
+                    world.store.remove(delete.kind, &delete.target.name);
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+        });
+        held.map(|()| heard)
     }
 
-    /// The StatefulSet is written first, and then the pod is deleted. Holds S2: no partition that
-    /// could be kept available loses an in-sync replica that it needs.
+    /// The pod is told to end. Holds S2: no partition that could be kept available loses an in-sync
+    /// replica that it needs.
     fn restart(&mut self, restart: &RestartPod) -> Result<()> {
-        if let Some(set) = &restart.set
-            && let Err(refused) = self.store.apply(&set.object, &set.target)
-        {
-            bail!("StatefulSet {}: {refused}", set.object.name);
-        }
         if restart.is_of_idle_node {
             self.end_pod(restart.node_id);
             return Ok(());

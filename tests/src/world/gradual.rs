@@ -141,9 +141,7 @@ impl World {
 
     /// Kubernetes does not call a pod Ready any more, although its Kafka serves. Whether it did.
     pub fn unready(&mut self, id: i32) -> bool {
-        let Some(pod) = self.pods.get_mut(&id) else {
-            return false;
-        };
+        let Some(pod) = self.pods.get_mut(&id) else { return false };
         std::mem::replace(&mut pod.seen.ready, false)
     }
 
@@ -159,9 +157,7 @@ impl World {
 
     /// A node's Kafka ends, and its container is started again.
     pub fn crash(&mut self, id: i32) {
-        let Some(pod) = self.pods.get_mut(&id) else {
-            return;
-        };
+        let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.seen.terminating || !matches!(pod.agent, Agent::Speaks(AgentState::Running, _)) {
             return;
         }
@@ -221,12 +217,8 @@ impl World {
         let group = if controller { "controller" } else { "broker" };
         let name = format!("{}-{group}", self.names().cluster);
         let ready = self.pods.get(&id).is_some_and(|pod| pod.seen.ready && !pod.seen.terminating);
-        let Some(gradual) = &mut self.gradual else {
-            return Ok(false);
-        };
-        let Some(budget) = gradual.budgets.get_mut(&name) else {
-            return Ok(false);
-        };
+        let Some(gradual) = &mut self.gradual else { return Ok(false) };
+        let Some(budget) = gradual.budgets.get_mut(&name) else { return Ok(false) };
         let allowed = budget["disruptionsAllowed"].as_u64().unwrap_or_default();
         if !ready || allowed == 0 {
             return Ok(false);
@@ -273,9 +265,7 @@ impl World {
 
     /// Every agent answers again.
     pub fn speak(&mut self) {
-        let Some(gradual) = &mut self.gradual else {
-            return;
-        };
+        let Some(gradual) = &mut self.gradual else { return };
         for (id, agent) in std::mem::take(&mut gradual.silenced) {
             if let Some(pod) = self.pods.get_mut(&id)
                 && matches!(pod.agent, Agent::Silent(_))
@@ -310,9 +300,7 @@ impl World {
 
     /// S2: at most one voluntary disruption.
     pub(super) fn hold_one_disruption(&self, id: i32) -> Result<()> {
-        let Some(gradual) = &self.gradual else {
-            return Ok(());
-        };
+        let Some(gradual) = &self.gradual else { return Ok(()) };
         let others: Vec<i32> =
             gradual.disrupted.iter().copied().filter(|other| *other != id).collect();
         if !self.is_fenced(id) && !others.is_empty() {
