@@ -142,7 +142,8 @@ fn life(pod: &Pod) -> (String, (String, i32)) {
     (pod.name_any(), (pod.uid().unwrap_or_default(), restarts))
 }
 
-fn not_ready(pod: &Pod) -> Option<String> {
+/// Why a pod is not Ready, if it is not.
+pub(crate) fn not_ready(pod: &Pod) -> Option<String> {
     if pod.metadata.deletion_timestamp.is_some() {
         return Some(format!("{} is being deleted", pod.name_any()));
     }

@@ -154,14 +154,19 @@ impl Course<'_> {
     }
 
     fn note(&mut self, outcome: &Outcome) -> bool {
-        for line in &outcome.done {
-            self.trace.push(format!("  did  {line}"));
-            self.probes.note_action(line);
-        }
-        outcome.not_done.iter().for_each(|line| self.trace.push(format!("  fail {line}")));
-        self.probes.note_status(&self.world.status());
+        note(&self.world, outcome, self.probes, &mut self.trace);
         outcome.changed_something()
     }
+}
+
+/// What a pass did, and what people read then.
+fn note(world: &World, outcome: &Outcome, probes: &mut Probes, trace: &mut Vec<String>) {
+    for line in &outcome.done {
+        trace.push(format!("  did  {line}"));
+        probes.note_action(line);
+    }
+    outcome.not_done.iter().for_each(|line| trace.push(format!("  fail {line}")));
+    probes.note_status(&world.status());
 }
 
 /// A person changes the spec, or an object by hand.
@@ -211,12 +216,7 @@ pub(crate) fn settle(
     edit(world, Event::GoodOption)?;
     for _ in 0..ROUNDS_MAX {
         let outcome = world.pass()?;
-        outcome.done.iter().for_each(|line| {
-            trace.push(format!("  did  {line}"));
-            probes.note_action(line);
-        });
-        outcome.not_done.iter().for_each(|line| trace.push(format!("  fail {line}")));
-        probes.note_status(&world.status());
+        note(world, &outcome, probes, trace);
         let noticed = world.notice_budgets();
         let advanced = world.advance_all();
         world.produce();

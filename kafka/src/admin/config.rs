@@ -176,23 +176,22 @@ impl Cluster {
 }
 
 fn one_key(topics: &[String], key: &str) -> DescribeConfigsRequest {
-    let asked = topics.iter().map(|topic| {
-        let (resource_type, name) = ConfigResource::Topic(topic.clone()).to_wire();
-        DescribeConfigsResource::default()
-            .with_resource_type(resource_type)
-            .with_resource_name(wire(&name))
-            .with_configuration_keys(Some(vec![wire(key)]))
-    });
+    let topics = topics.iter().map(|topic| ConfigResource::Topic(topic.clone()));
+    let asked = topics.map(|topic| asked(&topic).with_configuration_keys(Some(vec![wire(key)])));
     DescribeConfigsRequest::default().with_resources(asked.collect())
 }
 
 fn request(resource: &ConfigResource) -> DescribeConfigsRequest {
+    DescribeConfigsRequest::default()
+        .with_resources(vec![asked(resource).with_configuration_keys(None)])
+        .with_include_synonyms(true)
+}
+
+fn asked(resource: &ConfigResource) -> DescribeConfigsResource {
     let (resource_type, name) = resource.to_wire();
-    let asked = DescribeConfigsResource::default()
+    DescribeConfigsResource::default()
         .with_resource_type(resource_type)
         .with_resource_name(wire(&name))
-        .with_configuration_keys(None);
-    DescribeConfigsRequest::default().with_resources(vec![asked]).with_include_synonyms(true)
 }
 
 fn entries(result: &DescribeConfigsResult) -> BTreeMap<String, ConfigEntry> {

@@ -45,24 +45,27 @@ pub(crate) fn plan(
     let mut steps =
         Steps { waiting_on: later.iter().map(at_next_restart).collect(), ..Steps::default() };
     let before = observed.memory.roll.as_ref();
-    let leaders = observed.kafka.known().map(led_by_others).unwrap_or_default();
-    let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
-    let over = well && observed.kafka.known().is_some() && leaders.is_empty();
-    if due.is_empty() && (before.is_none() || over) {
+    if due.is_empty() && before.is_none() {
         return steps;
     }
-    steps.memory.roll = Some(remembered(before, &due, now));
-    steps.report = steps.memory.roll.as_ref().map(|roll| RollReport {
+    let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
+    let kafka = observed.kafka.known();
+    let leaders_away = kafka.map(|kafka| kafka.partitions.tally().led_by_others.count);
+    if due.is_empty() && well && leaders_away == Some(0) {
+        return steps;
+    }
+    let roll = remembered(before, &due, now);
+    steps.report = Some(RollReport {
         since: roll.since.clone(),
         of: roll.nodes.len(),
         done: roll.nodes.iter().filter(|id| is_done(observed, nodes, &due, **id)).count(),
     });
-    if before.is_some() && well && !leaders.is_empty() {
-        let kafka = observed.kafka.known();
-        let count = kafka.map(|kafka| kafka.partitions.tally().led_by_others).unwrap_or_default();
-        let example = kafka.map(|kafka| kafka.partitions.example_name(count)).unwrap_or_default();
+    steps.memory.roll = Some(roll);
+    if let Some(kafka) = kafka.filter(|_| before.is_some() && well && leaders_away != Some(0)) {
+        let count = kafka.partitions.tally().led_by_others;
+        let example = kafka.partitions.example_name(count);
         steps.waiting_on.push(WaitingOn::LedByOthers { count: count.count, example });
-        steps.actions.push(Action::ElectLeaders(leaders));
+        steps.actions.push(Action::ElectLeaders(led_by_others(kafka)));
         return steps;
     }
     due.sort_by_key(|outdated| turn(observed, &outdated.node));
@@ -151,9 +154,6 @@ const ELECTED_AT_ONCE: usize = 1000;
 /// Partitions whose preferred leader could lead and does not, by topic, as many as one request takes.
 fn led_by_others(kafka: &Kafka) -> BTreeMap<String, Vec<i32>> {
     let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-    if kafka.partitions.tally().led_by_others.count == 0 {
-        return found;
-    }
     let led = kafka.partitions.iter().filter(|partition| partition.is_led_by_another());
     for partition in led.take(ELECTED_AT_ONCE) {
         found.entry(partition.topic.to_owned()).or_default().push(partition.index);
