@@ -2,6 +2,7 @@
 //! short.
 
 mod killed;
+mod plan;
 mod ready;
 mod rest;
 mod roll;
@@ -15,6 +16,8 @@ use anyhow::bail;
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Bench {
+    /// One pass of the planner, for 3 to 3,000 brokers.
+    Plan,
     /// From `kubectl apply` to Ready, beside a bare StatefulSet of the same Kafka.
     Ready,
     /// From the end of a broker's pod to the next one's readiness, beside a bare pod.
@@ -59,6 +62,7 @@ impl Figure {
 /// Measures, prints, and fails when a figure is above its limit.
 pub(crate) fn bench(which: Bench) -> anyhow::Result<()> {
     let figures = match which {
+        Bench::Plan => plan::measure()?,
         Bench::Ready => ready::measure()?,
         Bench::Killed => killed::measure()?,
         Bench::Rest => rest::measure()?,
