@@ -49,6 +49,8 @@ pub(crate) enum Task {
         /// What to measure.
         name: crate::bench::Bench,
     },
+    /// Write anew which configuration keys each Kafka release can change while it runs.
+    Keys,
     /// Write charts/plain anew from the Helm chart.
     Manifests,
     /// Check formatting and lints.

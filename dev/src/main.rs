@@ -10,6 +10,7 @@ mod demo;
 mod helm;
 mod image;
 mod install;
+mod keys;
 mod oci;
 mod packages;
 mod step;
@@ -44,6 +45,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Install => install::install(),
         Task::Demo => demo::demo(),
         Task::Bench { name } => bench::bench(name),
+        Task::Keys => keys::write(),
         Task::Manifests => helm::write_plain(),
         Task::Lint => suite::lint(),
         Task::Test => suite::test(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Inputs};
 use crate::image::{Release, VERSION, base, class_archive, jars, java, program};
+use crate::keys;
 use crate::oci::{self, Image, Layer, LayerWriter};
 
 /// The archive of the image of this release.
@@ -63,15 +64,20 @@ pub(crate) fn server_jars(release: Release) -> anyhow::Result<PathBuf> {
     jars::folder(&pom, "server,tools", release.kafka)
 }
 
+/// The folder with the jars of a release's server, with those of its tools where they are of the same
+/// release.
+pub(crate) fn broker_jars(release: Release) -> anyhow::Result<PathBuf> {
+    let profiles = if release.is_whole() { "server,tools" } else { "server" };
+    jars::folder(&program::repository().join("broker/image/pom.xml"), profiles, release.kafka)
+}
+
 /// The jars, the tools and their settings: what changes only with a release of Kafka.
 fn kafka_layer(release: Release, source: &Path) -> anyhow::Result<PathBuf> {
     let pom = source.join("pom.xml");
-    let (server, tools) = if release.is_whole() {
-        (jars::folder(&pom, "server,tools", release.kafka)?, None)
-    } else {
-        let tools = jars::folder(&pom, "tools", release.tools)?;
-        (jars::folder(&pom, "server", release.kafka)?, Some(tools))
-    };
+    let server = broker_jars(release)?;
+    let tools =
+        if release.is_whole() { None } else { Some(jars::folder(&pom, "tools", release.tools)?) };
+    keys::check(release.kafka, &server)?;
     let metrics = jars::folder(&pom, "metrics", Release::default().kafka)?;
     let mut content = vec![
         Content::new("opt/kafka/bin", source.join("bin"), 0o755),
