@@ -9,6 +9,7 @@ mod e2e {
 
     mod audit;
     mod cluster;
+    mod configured;
     mod crashes;
     mod diagnosis;
     mod disk;

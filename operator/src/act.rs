@@ -50,8 +50,8 @@ pub enum ActError {
     #[error("the agent did not obey")]
     Agent(#[source] ReachError),
     /// Kafka did not obey.
-    #[error("Kafka did not obey")]
-    Kafka(#[source] ReachError),
+    #[error(transparent)]
+    Kafka(ReachError),
     /// The operator has no certificate for this cluster's agents.
     #[error("the operator has no certificate for this cluster yet")]
     NoCredentials,
@@ -184,6 +184,11 @@ async fn harmless(
             Action::Apply(rewrite) => object::apply(client, namespace, rewrite).await,
             Action::RecordDisks { target, disks } => {
                 identity::record(client, namespace, target, disks).await
+            }
+            Action::AlterConfig(changes) => {
+                let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
+                let altered = context.reach.alter_config(credentials, &ways.bootstrap, changes);
+                altered.await.map_err(ActError::Kafka)
             }
             Action::ElectLeaders(partitions) => {
                 let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use ottla_crds::agent::{AgentStatus, FormatRequest};
+use ottla_plan::action::ConfigChange;
 use ottla_plan::observed::{Answer, Kafka};
 
 pub mod agent;
@@ -77,6 +78,12 @@ pub enum ReachError {
     /// An answer that makes no sense.
     #[error("the agent's answer is not understood")]
     Answer(#[source] serde_json::Error),
+    /// Kafka said no, and why.
+    #[error("Kafka refuses it: {sentence}")]
+    KafkaRefuses {
+        /// Its own words.
+        sentence: String,
+    },
     /// Kafka said no, or nothing.
     #[error("Kafka did not take it")]
     Kafka(#[source] ottla_kafka::Error),
@@ -105,6 +112,14 @@ pub trait Reach: Send + Sync {
         credentials: &'a Credentials,
         bootstrap: &'a [String],
     ) -> BoxFuture<'a, Answer<Kafka>>;
+
+    /// Changes the dynamic configuration of all nodes, by key: all of it or nothing.
+    fn alter_config<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        changes: &'a BTreeMap<String, ConfigChange>,
+    ) -> BoxFuture<'a, Result<(), ReachError>>;
 
     /// Lets preferred leaders lead: partitions by topic.
     fn elect<'a>(
@@ -143,6 +158,15 @@ impl Reach for Network {
         bootstrap: &'a [String],
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(kafka::ask(credentials, bootstrap))
+    }
+
+    fn alter_config<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        changes: &'a BTreeMap<String, ConfigChange>,
+    ) -> BoxFuture<'a, Result<(), ReachError>> {
+        Box::pin(kafka::alter_config(credentials, bootstrap, changes))
     }
 
     fn elect<'a>(

@@ -35,7 +35,8 @@ const KILLED_EACH: Duration = Duration::from_secs(20);
 /// The configuration in use, the one that the spec asks for, and two to go back to.
 const CONFIGURATIONS_MAX: usize = 4;
 
-const THREADS: &str = "/spec/config/num.network.threads";
+/// Nodes read it only when they start.
+const QUEUED: &str = "/spec/config/queued.max.requests";
 
 #[tokio::test]
 async fn restarted() -> anyhow::Result<()> {
@@ -48,7 +49,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let verifier = Verifier::beside(&cluster).await?;
     let leader = killed::leader(&cluster).await?;
 
-    let configured = manifest::with(&base, &[(THREADS, json!("4"))])?;
+    let configured = manifest::with(&base, &[(QUEUED, json!("400"))])?;
     let order = roll(&cluster, "three colocated nodes", &configured).await?;
     ensure!(
         order.last() == Some(&format!("orders-broker-{leader}-0")),
@@ -56,7 +57,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     );
     verifier.goes_on().await?;
 
-    let further = manifest::with(&base, &[(THREADS, json!("5"))])?;
+    let further = manifest::with(&base, &[(QUEUED, json!("401"))])?;
     held_back(&cluster, &verifier, &further).await?;
     verifier.goes_on().await?;
 
@@ -76,7 +77,7 @@ async fn dedicated(stage: &Stage) -> anyhow::Result<()> {
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
     let leader = killed::leader(&cluster).await?;
-    let configured = manifest::with(&base, &[(THREADS, json!("4"))])?;
+    let configured = manifest::with(&base, &[(QUEUED, json!("400"))])?;
     let order = roll(&cluster, "three controllers and three brokers", &configured).await?;
     let (controllers, brokers) = order.split_at(3.min(order.len()));
     ensure!(
@@ -189,8 +190,8 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
     let started = Instant::now();
     let (stop, stopped) = watch::channel(false);
     let edits = async {
-        for threads in 6..=9 {
-            let changed = manifest::with(base, &[(THREADS, json!(threads.to_string()))])?;
+        for queued in 402..=405 {
+            let changed = manifest::with(base, &[(QUEUED, json!(queued.to_string()))])?;
             cluster.stage.apply(&changed).await?;
             until("the edit to be seen", READY_WITHIN, async || {
                 let seen = cluster.get().await?;
@@ -219,7 +220,7 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
         let configuration = maps.get(&mounted.unwrap_or_default()).await?;
         let properties = configuration.data.unwrap_or_default().remove("server.properties");
         ensure!(
-            properties.unwrap_or_default().contains("num.network.threads=9"),
+            properties.unwrap_or_default().contains("queued.max.requests=405"),
             "broker {broker} does not run the last spec"
         );
     }

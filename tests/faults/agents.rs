@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use futures::future::{BoxFuture, pending};
 use ottla_crds::agent::{AgentStatus, FormatRequest};
 use ottla_operator::reach::{AgentAddress, Credentials, Reach, ReachError};
+use ottla_plan::action::ConfigChange;
 use ottla_plan::observed::{Answer, Kafka};
 use ottla_tests::fault::{Fault, Faults};
 
@@ -107,6 +108,15 @@ impl Reach for Agents {
         _bootstrap: &'a [String],
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(async { kafka(&self.ground.place(&self.namespace)) })
+    }
+
+    fn alter_config<'a>(
+        &'a self,
+        _credentials: &'a Credentials,
+        _bootstrap: &'a [String],
+        _changes: &'a BTreeMap<String, ConfigChange>,
+    ) -> BoxFuture<'a, Result<(), ReachError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn elect<'a>(

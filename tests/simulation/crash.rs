@@ -33,7 +33,9 @@ fn a_roll_survives_a_crash_at_every_write() {
 /// made. `None` where it has fewer writes.
 fn end(dedicated: bool, mishap: Option<(usize, Mishap)>) -> Option<BTreeMap<String, usize>> {
     let mut world = born(dedicated).clone();
-    world.edit(&["spec", "config"], json!({ "num.network.threads": "7" })).unwrap();
+    world
+        .edit(&["spec", "config"], json!({ "log.retention.hours": "7", "num.io.threads": "50" }))
+        .unwrap();
     let met = mishap.is_none_or(|(write, mishap)| disturbed(&mut world, write, mishap));
     if !met {
         return None;

@@ -43,8 +43,12 @@ pub(crate) enum Event {
     CutOff(u8),
     /// It hears of all again.
     HearAgain,
-    /// A key of the configuration gets another value.
+    /// A key that nodes read when they start gets another value.
     Configure(u8),
+    /// A key that nodes take while they run gets another value, or none.
+    ConfigureLive(u8),
+    /// Somebody sets a key by Kafka's own tools.
+    ConfigureByHand(u8),
     /// The heap gets another size.
     Heap(u8),
     /// Pods get other resources.
@@ -73,7 +77,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..67) {
+        match rng.u8(0..70) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -107,6 +111,8 @@ impl Event {
             62 => Event::GoodOption,
             63 | 64 => Event::Unready(number),
             65 => Event::ReadyAll,
+            66 | 67 => Event::ConfigureLive(number),
+            68 => Event::ConfigureByHand(number),
             _ => {
                 if number.is_multiple_of(2) {
                     Event::HalfAYear

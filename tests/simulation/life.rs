@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use fastrand::Rng;
 use ottla_plan::Plan;
 use ottla_tests::world::{BAD_OPTION, Outcome, World, manifest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::event::Event;
 use super::probes::Probes;
@@ -172,10 +172,19 @@ fn note(world: &World, outcome: &Outcome, probes: &mut Probes, trace: &mut Vec<S
 /// A person changes the spec, or an object by hand.
 fn edit(world: &mut World, event: Event) -> Result<()> {
     match event {
-        Event::Configure(number) => world.edit(
-            &["spec", "config"],
-            json!({ "num.network.threads": (number % 5 + 1).to_string() }),
-        ),
+        Event::Configure(number) => world
+            .edit(&["spec", "config", "log.retention.hours"], (number % 5 + 1).to_string().into()),
+        Event::ConfigureLive(number) if number.is_multiple_of(4) => {
+            world.edit(&["spec", "config", "num.io.threads"], Value::Null)
+        }
+        Event::ConfigureLive(number) => {
+            world.edit(&["spec", "config", "num.io.threads"], number.to_string().into())
+        }
+        Event::ConfigureByHand(number) => {
+            let key = ["num.io.threads", "compression.type"][usize::from(number % 2)];
+            world.set_config(key, &(number % 8 + 4).to_string());
+            Ok(())
+        }
         Event::Heap(number) => world
             .edit(&["spec", "brokers", "jvm", "heap"], format!("{}Mi", 128 + number % 3).into()),
         Event::Resources(number) => {

@@ -8,7 +8,7 @@ use super::life::Life;
 use super::probes::Probes;
 
 /// How many seeds are played unless `OTTLA_SEEDS` says otherwise.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 20_000;
 
 /// Threads that play, each every so-manyth seed.
 const THREADS: u64 = 2;

@@ -11,10 +11,11 @@ use ottla_plan::desired::{Problem, Settings};
 use ottla_plan::names::Names;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::Certificate;
-use ottla_plan::{Desired, Plan, check, cluster};
+use ottla_plan::{Action, Desired, Plan, check, cluster};
 use serde_json::Value;
 
 mod act;
+mod configuration;
 mod gradual;
 mod life;
 mod nodes;
@@ -63,6 +64,8 @@ pub struct World {
     registered: BTreeSet<i32>,
     kafka: KafkaMood,
     topics: Topics,
+    /// What is set for all nodes.
+    dynamic_config: BTreeMap<String, String>,
     /// Objects of strangers that stood in the way of a write.
     strangers: BTreeSet<(Kind, String)>,
     /// Set where everything takes its time; nothing where it is done at once.
@@ -111,6 +114,7 @@ impl World {
             registered: BTreeSet::new(),
             kafka: KafkaMood::default(),
             topics: Topics::default(),
+            dynamic_config: BTreeMap::new(),
             strangers: BTreeSet::new(),
             gradual: None,
             mishap: None,
@@ -181,7 +185,7 @@ impl World {
         self.cluster.metadata.generation = self.cluster.metadata.generation.map(|g| g + 1);
     }
 
-    /// Changes one field of the KafkaCluster.
+    /// Changes one field of the KafkaCluster, or removes it.
     ///
     /// # Errors
     /// Where no KafkaCluster could look like that.
@@ -192,6 +196,9 @@ impl World {
             _ => &mut place[*part],
         });
         *place = value;
+        if let Some(config) = tree.pointer_mut("/spec/config").and_then(Value::as_object_mut) {
+            config.retain(|_, value| !value.is_null());
+        }
         self.cluster = serde_json::from_value(tree).context("no KafkaCluster looks like that")?;
         self.cluster.metadata.generation = self.cluster.metadata.generation.map(|g| g + 1);
         Ok(())
@@ -240,14 +247,18 @@ impl World {
         Ok(plan)
     }
 
-    /// Checks that nothing is left to do and nothing new to say, but for writes that strangers
-    /// refuse.
+    /// Checks that nothing is left to do and nothing new to say, but for writes that are refused and
+    /// what waits for them.
     ///
     /// # Errors
     /// What is left.
     pub fn at_rest(&self, refused: &[String]) -> Result<()> {
         let plan = self.plan()?;
-        let left: Vec<String> = plan.actions.iter().map(ottla_plan::Action::describe).collect();
+        // What is destructive waits for what was refused.
+        let waits = |action: &&Action| !refused.is_empty() && action.is_destructive();
+        let mut left: Vec<String> =
+            plan.actions.iter().filter(|one| !waits(one)).map(Action::describe).collect();
+        left.retain(|text| !refused.iter().any(|refused| refused.starts_with(text.as_str())));
         if !left.is_empty() {
             bail!("left to do: {}", left.join(", "));
         }

@@ -86,6 +86,15 @@ pub struct Delete {
     pub reason: String,
 }
 
+/// A change of one key of the cluster's dynamic configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigChange {
+    /// Its value before; `None` where it has none.
+    pub from: Option<String>,
+    /// Its value after; `None` where it is left to Kafka's default.
+    pub to: Option<String>,
+}
+
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -118,6 +127,8 @@ pub enum Action {
     },
     /// Let a node's agent format its disks.
     Format(Format),
+    /// Change the dynamic configuration of all nodes, by key. All of it is changed, or nothing.
+    AlterConfig(BTreeMap<String, ConfigChange>),
     /// Let the preferred leaders lead again: partitions by topic.
     ElectLeaders(BTreeMap<String, Vec<i32>>),
     /// Delete a node's pod, so that it starts anew from the newest template.
@@ -138,6 +149,7 @@ impl Action {
             | Action::Create(_)
             | Action::Apply(_)
             | Action::RecordDisks { .. }
+            | Action::AlterConfig(_)
             | Action::ElectLeaders(_) => false,
         }
     }
@@ -152,7 +164,7 @@ impl Action {
                 Kind::StatefulSet => 3,
                 _ => 2,
             },
-            Action::ElectLeaders(_) => 4,
+            Action::AlterConfig(_) | Action::ElectLeaders(_) => 4,
             Action::Format(_) => 5,
             Action::RestartPod(_) => 6,
             Action::Delete(_) => 7,
@@ -189,6 +201,10 @@ impl Action {
                 format.node_id,
                 format.request.volumes.join(", ")
             ),
+            Action::AlterConfig(changes) => {
+                let changes: Vec<String> = changes.iter().map(changed).collect();
+                format!("configure all nodes while they run: {}", changes.join(", "))
+            }
             Action::ElectLeaders(partitions) => format!(
                 "elect preferred leaders again, partitions: {}",
                 partitions.values().map(Vec::len).sum::<usize>()
@@ -200,5 +216,13 @@ impl Action {
                 format!("delete {} {}: {}", delete.kind.word(), delete.target.name, delete.reason)
             }
         }
+    }
+}
+
+fn changed((key, change): (&String, &ConfigChange)) -> String {
+    match (&change.from, &change.to) {
+        (Some(from), Some(to)) => format!("{key} {from} -> {to}"),
+        (None, Some(to)) => format!("{key} {to}"),
+        (_, None) => format!("{key} removed"),
     }
 }

@@ -93,10 +93,9 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
             Ok(())
         }
         Action::Delete(delete) => {
-            let used = fresh.children.iter().any(|((kind, _), child)| {
-                *kind == Kind::StatefulSet
-                    && resources::stateful_set::configuration(&child.live)
-                        == Some(delete.target.name.as_str())
+            let used = fresh.children_of(Kind::StatefulSet).any(|(_, child)| {
+                resources::stateful_set::configuration(&child.live)
+                    == Some(delete.target.name.as_str())
             });
             let mounted = fresh
                 .pods
@@ -113,6 +112,7 @@ pub fn permit(action: &Action, desired: &Desired, fresh: &Observed) -> Result<()
         | Action::Create(_)
         | Action::Apply(_)
         | Action::RecordDisks { .. }
+        | Action::AlterConfig(_)
         | Action::ElectLeaders(_) => Ok(()),
     }
 }

@@ -6,7 +6,8 @@ use crate::desired::{Desired, Problem};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
-use crate::{Action, Plan, certificate, format, identity, repair, resources, roll};
+use crate::resources::blueprint::Blueprints;
+use crate::{Action, Plan, certificate, configuration, format, identity, repair, resources, roll};
 
 /// Plans one pass over a cluster.
 ///
@@ -16,7 +17,7 @@ use crate::{Action, Plan, certificate, format, identity, repair, resources, roll
 /// 4. Nothing of a node where the spec does not fit the data that there is.
 /// 5. Each node's configuration, claims and StatefulSet.
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
-/// 7. The next restart of a roll.
+/// 7. The next restart of a roll, and what of the configuration nodes take while they run.
 /// 8. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
@@ -71,7 +72,7 @@ fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
         }
     }
     for object in resources::of_cluster(desired, observed, &nodes) {
-        match repair::object(observed, object) {
+        match repair::object(observed, &object) {
             Ok(action) => plan.actions.extend(action),
             Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
         }
@@ -109,24 +110,27 @@ fn work_on_nodes(
             Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
         }
     }
-    let mut outdated = Vec::new();
+    let mut blueprints = Blueprints::new(desired, cluster_id, nodes);
+    let (mut outdated, mut configurations) = (Vec::new(), Vec::new());
     for node in nodes {
-        let steps = repair::node(desired, observed, cluster_id, nodes, node, now);
+        let steps = repair::node(blueprints.of(node), observed, node, now);
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
         outdated.extend(steps.outdated);
+        configurations.push((node, steps.configuration));
     }
     let roll = roll::plan(desired, observed, nodes, outdated, now);
     plan.memory = roll.memory;
     plan.report.roll = roll.report;
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.actions.extend(roll.actions);
+    plan.actions.extend(configuration::plan(desired, observed));
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
     plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(identity::record(desired, observed));
-    plan.actions.extend(repair::orphans(desired, observed, cluster_id, nodes));
+    plan.actions.extend(repair::orphans(desired, observed, &configurations));
 }
 
 fn restarts(actions: &[Action], node_id: i32) -> bool {

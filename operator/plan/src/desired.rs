@@ -95,8 +95,10 @@ pub struct Desired {
     pub voters: i32,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
-    /// The user's Kafka configuration.
+    /// The user's Kafka configuration, as far as nodes read it when they start.
     pub config: BTreeMap<String, String>,
+    /// What of the configuration all nodes take while they run.
+    pub live_config: BTreeMap<String, String>,
     /// How nodes are spread over zones.
     pub racks: Option<Racks>,
     /// Which partitions a restart may make unavailable.
@@ -124,9 +126,11 @@ impl Desired {
         let controllers = controllers(cluster, &mut problems);
         check_counts(cluster, &mut problems);
         configuration::check(spec, &mut problems);
+        configuration::check_cleaner(&spec.config, brokers.heap_bytes, &mut problems);
         if !problems.found.is_empty() {
             return Err(problems.found);
         }
+        let (live_config, config) = configuration::split(spec);
         let annotation = |key: &str| cluster.metadata.annotations.as_ref()?.get(key).cloned();
         Ok(Desired {
             names: Names {
@@ -145,7 +149,8 @@ impl Desired {
             controllers,
             voters: spec.controllers.replicas,
             listeners: by_name(&spec.listeners),
-            config: spec.config.clone(),
+            config,
+            live_config,
             racks: spec.racks.clone(),
             allow_unavailable: spec.roll.unwrap_or_default().allow_unavailable,
             settings: settings.clone(),

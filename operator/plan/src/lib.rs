@@ -6,6 +6,7 @@ pub mod action;
 pub mod certificate;
 pub mod check;
 pub mod cluster;
+mod configuration;
 pub mod desired;
 pub mod explain;
 pub mod format;

@@ -1,6 +1,6 @@
 //! Which nodes a cluster has: their ids, groups, roles and racks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::Role;
 
@@ -78,25 +78,31 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
         let end = FIRST_CONTROLLER_ID + desired.voters;
         ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));
     }
-    ids.into_iter().map(|(group, id)| node(desired, observed, group, id)).collect()
+    let claims = observed.claims.values();
+    let noted: Noted<'_> = claims
+        .filter_map(|claim| Some(((claim.group, claim.node_id), claim.rack.as_deref()?)))
+        .collect();
+    ids.into_iter().map(|(group, id)| node(desired, &noted, group, id)).collect()
 }
 
-fn node(desired: &Desired, observed: &Observed, group: Group, id: i32) -> Node {
+/// The racks noted on claims, by group and node id.
+type Noted<'a> = BTreeMap<(Group, i32), &'a str>;
+
+fn node(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Node {
     let colocated_voter = group == Group::Broker && !desired.dedicated() && id < desired.voters;
     let roles = match group {
         Group::Controller => vec![Role::Controller],
         Group::Broker if colocated_voter => vec![Role::Broker, Role::Controller],
         Group::Broker => vec![Role::Broker],
     };
-    Node { id, group, roles, rack: rack(desired, observed, group, id) }
+    Node { id, group, roles, rack: rack(desired, noted, group, id) }
 }
 
 /// The rack noted on the node's claims wins, because its disk is there.
-fn rack(desired: &Desired, observed: &Observed, group: Group, id: i32) -> Option<String> {
+fn rack(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Option<String> {
     let racks = desired.racks.as_ref()?;
-    let noted = observed.claims.values().find(|claim| claim.group == group && claim.node_id == id);
-    if let Some(rack) = noted.and_then(|claim| claim.rack.clone()) {
-        return Some(rack);
+    if let Some(rack) = noted.get(&(group, id)) {
+        return Some((*rack).to_owned());
     }
     let first = if group == Group::Controller { FIRST_CONTROLLER_ID } else { 0 };
     let turn = usize::try_from(id - first).unwrap_or_default();

@@ -116,7 +116,13 @@ pub fn hash<T: Serialize + ?Sized>(content: &T) -> String {
 pub fn holds(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => {
-            wanted.iter().all(|(key, value)| field_holds(key, value, live.get(key)))
+            // Both are in the order of their keys.
+            let mut rest = live.iter().peekable();
+            wanted.iter().all(|(key, value)| {
+                while rest.next_if(|(before, _)| *before < key).is_some() {}
+                let live = rest.next_if(|(found, _)| *found == key);
+                field_holds(key, value, live.map(|(_, live)| live))
+            })
         }
         (Value::Array(wanted), Value::Array(live)) => {
             wanted.len() == live.len() && wanted.iter().zip(live).all(|(w, l)| holds(w, l))

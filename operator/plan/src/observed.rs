@@ -1,6 +1,7 @@
 //! The world as it was last seen. "Could not ask" is never "absent".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_crds::agent::AgentStatus;
 use ottla_crds::kafka_cluster::status::Memory;
@@ -50,12 +51,13 @@ pub struct Child {
     pub terminating: bool,
     /// Seconds since the epoch when it was created.
     pub created_at_seconds: i64,
-    /// The live tree, without managed fields. Empty for Secrets, whose content stays unread.
-    pub live: Value,
+    /// The live tree, without managed fields. Empty for Secrets, whose content stays unread. Shared,
+    /// because it may be large.
+    pub live: Arc<Value>,
 }
 
 impl Child {
-    fn label(&self, key: &str) -> Option<&str> {
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
         self.live.get("metadata")?.get("labels")?.get(key)?.as_str()
     }
 }
@@ -197,6 +199,8 @@ pub struct Kafka {
     pub partitions: Partitions,
     /// Finalised features.
     pub features: BTreeMap<String, i32>,
+    /// The dynamic configuration of all nodes.
+    pub dynamic_config: BTreeMap<String, String>,
 }
 
 impl Kafka {
@@ -260,12 +264,19 @@ impl Observed {
         self.children.get(&(kind, name.to_owned()))
     }
 
+    /// Children of one kind, by name.
+    pub fn children_of(&self, kind: Kind) -> impl Iterator<Item = (&String, &Child)> {
+        let from = self.children.range((kind, String::new())..);
+        let of_kind = from.take_while(move |((found, _), _)| *found == kind);
+        of_kind.map(|((_, name), child)| (name, child))
+    }
+
     /// Nodes for which a StatefulSet or a claim exists.
     pub fn node_ids(&self) -> impl Iterator<Item = (Group, i32)> {
-        let sets = self.children.iter().filter_map(|((kind, _), child)| {
+        let sets = self.children_of(Kind::StatefulSet).filter_map(|(_, child)| {
             let id = child.label(NODE_LABEL)?.parse().ok()?;
             let group = Group::from_word(child.label(crate::names::GROUP_LABEL)?)?;
-            (*kind == Kind::StatefulSet && child.ours).then_some((group, id))
+            child.ours.then_some((group, id))
         });
         sets.chain(self.claims.values().map(|claim| (claim.group, claim.node_id)))
     }

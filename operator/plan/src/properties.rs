@@ -11,26 +11,49 @@ mod controller;
 mod listener;
 mod storage;
 
-pub use broker::replication_factor;
+pub(crate) use broker::cleaner_buffer_bytes;
+pub use broker::{CLEANER_BUFFER, MIN_IN_SYNC, min_in_sync, replication_factor};
+pub use controller::quorum;
 
-/// The node's whole `server.properties`. What Ottla sets wins over the user's configuration,
-/// which cannot name those keys anyway.
+/// What is the same in `server.properties` of all nodes of one group and the same roles. What Ottla
+/// sets wins over the user's configuration, which cannot name those keys anyway.
 #[must_use]
-pub fn render(desired: &Desired, nodes: &[Node], node: &Node) -> String {
+pub fn common(desired: &Desired, quorum: &str, node: &Node) -> BTreeMap<String, String> {
     let mut properties = broker::defaults(desired);
+    if node.is_broker() {
+        let buffer = broker::cleaner_buffer_bytes(desired.group(node.group).heap_bytes);
+        properties.insert(CLEANER_BUFFER.to_owned(), buffer.to_string());
+    }
     properties.extend(desired.config.clone());
-    properties.extend(controller::properties(desired, nodes, node));
-    properties.extend(listener::properties(desired, node));
+    properties.extend(controller::common(quorum, node));
+    properties.extend(listener::common(desired, node));
     properties.extend(storage::properties(desired, node));
-    text(&properties)
+    properties
+}
+
+/// A node's whole `server.properties`, of what is common to many and what is its own.
+#[must_use]
+pub fn render(common: &BTreeMap<String, String>, desired: &Desired, node: &Node) -> String {
+    let own: Vec<(&str, String)> =
+        [controller::own(node), listener::own(desired, node)].into_iter().flatten().collect();
+    let mut all: BTreeMap<&str, &str> =
+        common.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    all.extend(own.iter().map(|(key, value)| (*key, value.as_str())));
+    text(&all)
 }
 
 /// Kafka reads `server.properties` by `java.util.Properties`, whose escapes these are.
-fn text(properties: &BTreeMap<String, String>) -> String {
-    let mut text = String::new();
+fn text(properties: &BTreeMap<&str, &str>) -> String {
+    let mut text = String::with_capacity(4096);
     for (key, value) in properties {
         text.push_str(key);
         text.push('=');
+        let plain = |byte: u8| matches!(byte, b'!'..=b'~') && byte != b'\\';
+        if value.bytes().all(plain) {
+            text.push_str(value);
+            text.push('\n');
+            continue;
+        }
         for (index, character) in value.chars().enumerate() {
             match character {
                 '\\' => text.push_str("\\\\"),
@@ -66,7 +89,7 @@ mod tests {
             ("😀", "k=\\ud83d\\ude00\n"),
             ("a=b:c#d!e", "k=a=b:c#d!e\n"),
         ] {
-            let properties = BTreeMap::from([("k".to_owned(), value.to_owned())]);
+            let properties = BTreeMap::from([("k", value)]);
             assert_eq!(text(&properties), expected);
         }
     }

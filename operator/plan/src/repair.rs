@@ -1,29 +1,33 @@
 //! A node's objects: made when absent, put right when somebody else changed them, and replaced
 //! when the spec changed only where that disturbs nobody.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use ottla_crds::agent::AgentState;
 
 use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::desired::Desired;
+use crate::names::NODE_LABEL;
 use crate::node::Node;
 use crate::object::{Kind, Object, desired_hash, foreign_lists, holds};
 use crate::observed::{Child, Observed, Pod};
 use crate::report::WaitingOn;
+use crate::resources::blueprint::Blueprint;
 use crate::resources::{claim, config_map, stateful_set};
 use crate::roll;
 
 /// Makes an object, or makes it again what it should be; `Err` where something stands in the way.
-pub(crate) fn object(observed: &Observed, object: Object) -> Result<Option<Action>, WaitingOn> {
+pub(crate) fn object(observed: &Observed, object: &Object) -> Result<Option<Action>, WaitingOn> {
     let Some(child) = observed.child(object.kind, &object.name) else {
-        return Ok(Some(Action::Create(object)));
+        return Ok(Some(Action::Create(object.clone())));
     };
-    usable(&object, child)?;
+    usable(object, child)?;
     let same = desired_hash(&child.live) == Some(object.hash());
     if same && holds(&object.tree, &child.live) {
         return Ok(None);
     }
-    Ok(Some(Action::Apply(rewrite(object, child))))
+    Ok(Some(Action::Apply(rewrite(object.clone(), child))))
 }
 
 fn rewrite(object: Object, child: &Child) -> Rewrite {
@@ -60,6 +64,8 @@ pub(crate) struct NodeSteps {
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Vec<WaitingOn>,
     pub(crate) outdated: Option<Outdated>,
+    /// The name of its configuration.
+    pub(crate) configuration: String,
 }
 
 /// A node whose Kafka runs and whose pod is not what it would be made today.
@@ -74,19 +80,17 @@ pub(crate) struct Outdated {
 
 /// The node's ConfigMap, claims and StatefulSet.
 pub(crate) fn node(
-    desired: &Desired,
+    blueprint: &Blueprint<'_>,
     observed: &Observed,
-    cluster_id: &str,
-    nodes: &[Node],
     node: &Node,
     now: Timestamp,
 ) -> NodeSteps {
-    let configuration = config_map::node(desired, cluster_id, nodes, node);
-    let wanted = stateful_set::node(desired, node, &configuration);
-    let mut steps = NodeSteps::default();
-    let mut objects = claim::of_node(desired, observed, cluster_id, node);
-    objects.push(configuration.clone());
-    for wanted in objects {
+    let desired = blueprint.desired;
+    let configuration = config_map::node(blueprint, node);
+    let wanted = stateful_set::node(blueprint, node, &configuration);
+    let mut steps = NodeSteps { configuration: configuration.name.clone(), ..NodeSteps::default() };
+    let claims = claim::of_node(blueprint, observed, node);
+    for wanted in claims.iter().chain([&configuration]) {
         match object(observed, wanted) {
             Ok(action) => steps.actions.extend(action),
             Err(waiting_on) => steps.waiting_on.push(waiting_on),
@@ -201,18 +205,17 @@ const CONFIGURATIONS_KEPT: usize = 2;
 pub(crate) fn orphans(
     desired: &Desired,
     observed: &Observed,
-    cluster_id: &str,
-    nodes: &[Node],
+    current: &[(&Node, String)],
 ) -> Vec<Action> {
     let mut actions = Vec::new();
-    for node in nodes {
-        let current = config_map::node(desired, cluster_id, nodes, node).name;
+    let mut configurations = configurations(observed);
+    for (node, current) in current {
+        let Some(mut unused) = configurations.remove(&node.id) else { continue };
         let set = observed.child(Kind::StatefulSet, &desired.names.node(node));
         let used = set.and_then(|set| stateful_set::configuration(&set.live));
         let mounted = observed.pods.get(&node.id).and_then(|pod| pod.configuration.as_ref());
-        let mut unused = configurations(observed, node);
         unused.retain(|(name, child)| {
-            **name != current
+            *name != current
                 && Some(name.as_str()) != used
                 && Some(*name) != mounted
                 && !child.terminating
@@ -224,22 +227,15 @@ pub(crate) fn orphans(
     actions
 }
 
-fn configurations<'a>(observed: &'a Observed, node: &Node) -> Vec<(&'a String, &'a Child)> {
-    let id = node.id.to_string();
-    observed
-        .children
-        .iter()
-        .filter(|((kind, _), child)| {
-            *kind == Kind::ConfigMap
-                && child.ours
-                && child
-                    .live
-                    .pointer("/metadata/labels")
-                    .and_then(|labels| labels.get(crate::names::NODE_LABEL))
-                    .is_some_and(|label| label.as_str() == Some(id.as_str()))
-        })
-        .map(|((_, name), child)| (name, child))
-        .collect()
+/// Every configuration of a node that exists, by node id.
+fn configurations(observed: &Observed) -> BTreeMap<i32, Vec<(&String, &Child)>> {
+    let mut found: BTreeMap<i32, Vec<(&String, &Child)>> = BTreeMap::new();
+    for (name, child) in observed.children_of(Kind::ConfigMap).filter(|(_, child)| child.ours) {
+        if let Some(id) = child.label(NODE_LABEL).and_then(|label| label.parse().ok()) {
+            found.entry(id).or_default().push((name, child));
+        }
+    }
+    found
 }
 
 fn delete(name: &str, child: &Child) -> Action {

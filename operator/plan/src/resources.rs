@@ -7,6 +7,7 @@ use crate::node::{Group, Node};
 use crate::object::Object;
 use crate::observed::Observed;
 
+pub mod blueprint;
 pub mod claim;
 pub mod config_map;
 pub mod disruption_budget;

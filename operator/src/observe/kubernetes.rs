@@ -86,6 +86,6 @@ pub fn child(kind: Kind, object: &DynamicObject) -> Child {
         ours: object.labels().contains_key(CLUSTER_LABEL),
         terminating: object.metadata.deletion_timestamp.is_some(),
         created_at_seconds: object.creation_timestamp().map_or(0, |time| time.0.as_second()),
-        live,
+        live: live.into(),
     }
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_kafka::{
-    Cluster, Elect, Endpoint, Error, Options, QuorumReplica, Security, TlsOptions, Topic,
+    Cluster, ConfigChange, ConfigOperation, ConfigResource, ConfigSource, Elect, Endpoint, Error,
+    Options, QuorumReplica, Security, TlsOptions, Topic,
 };
+use ottla_plan::action;
 use ottla_plan::observed::{Answer, Kafka, Partitions, Voter};
+
+use tokio::time::Instant;
 
 use super::{Credentials, ReachError};
 use crate::telemetry::error_chain;
@@ -53,7 +57,66 @@ async fn question(credentials: &Credentials, bootstrap: &[String]) -> Result<Kaf
         voters: voters(&quorum.voters).collect(),
         partitions: partitions(&cluster).await?,
         features: levels(&features.finalized),
+        dynamic_config: dynamic_config(&cluster).await?,
     })
+}
+
+/// What is set for all nodes. Secrets are not told, and are left alone.
+async fn dynamic_config(cluster: &Cluster) -> Result<BTreeMap<String, String>, Error> {
+    let entries = cluster.describe_config(&ConfigResource::ClusterDefault).await?;
+    let set = entries
+        .into_iter()
+        .filter(|(_, entry)| entry.source == ConfigSource::DynamicClusterDefault)
+        .filter_map(|(key, entry)| Some((key, entry.value?)));
+    Ok(set.collect())
+}
+
+/// Changes what is set for all nodes.
+pub async fn alter_config(
+    credentials: &Credentials,
+    bootstrap: &[String],
+    wanted: &BTreeMap<String, action::ConfigChange>,
+) -> Result<(), ReachError> {
+    let changes: Vec<ConfigChange> = wanted
+        .iter()
+        .map(|(key, change)| ConfigChange {
+            name: key.clone(),
+            operation: change.to.clone().map_or(ConfigOperation::Delete, ConfigOperation::Set),
+        })
+        .collect();
+    let cluster = connect(credentials, bootstrap).map_err(ReachError::Kafka)?;
+    let altered = cluster.alter_config(&ConfigResource::ClusterDefault, &changes, false).await;
+    altered.map_err(refusal)?;
+    read_back(&cluster, wanted).await.map_err(ReachError::Kafka)
+}
+
+fn refusal(error: Error) -> ReachError {
+    match error {
+        Error::Refused { message: Some(sentence), .. } => ReachError::KafkaRefuses { sentence },
+        error => ReachError::Kafka(error),
+    }
+}
+
+/// A broker shows a change when it has read it from the metadata log, most often within a tenth of a
+/// second. Where it takes longer the next pass sees.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
+const LOOKS_EACH: Duration = Duration::from_millis(50);
+
+/// Waits until the broker that is asked shows a change, so that the next pass does not make it again.
+async fn read_back(
+    cluster: &Cluster,
+    wanted: &BTreeMap<String, action::ConfigChange>,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + SHOWN_WITHIN;
+    loop {
+        let found = dynamic_config(cluster).await?;
+        let shown = wanted.iter().all(|(key, change)| found.get(key) == change.to.as_ref());
+        if shown || Instant::now() >= deadline {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOKS_EACH).await;
+    }
 }
 
 fn levels(finalized: &BTreeMap<String, i16>) -> BTreeMap<String, i32> {

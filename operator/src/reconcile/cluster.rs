@@ -192,7 +192,7 @@ fn stranger() -> Child {
         ours: false,
         terminating: false,
         created_at_seconds: 0,
-        live: serde_json::Value::Null,
+        live: serde_json::Value::Null.into(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Events: what was done that a person should know, and every change of a condition.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
 use ottla_plan::Action;
+use ottla_plan::action::ConfigChange;
 
 use super::status::Written;
 use crate::act::Outcome;
@@ -38,16 +41,34 @@ pub async fn publish(
     }
 }
 
-fn of_action(action: &Action) -> Option<Event> {
-    let (reason, verb) = match action {
+fn of_action(of: &Action) -> Option<Event> {
+    let (reason, verb) = match of {
         Action::NewIdentity { .. } => ("Identified", "Create"),
         Action::Format(_) => ("Formatted", "Format"),
         Action::RestartPod(_) => ("Restarted", "Restart"),
+        Action::AlterConfig(_) => ("Configured", "Configure"),
         Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
         _ => return None,
     };
-    let event = event(EventType::Normal, reason, verb, action.describe());
-    Some(Event { secondary: pod_of(action), ..event })
+    let event = event(EventType::Normal, reason, verb, of.describe());
+    let action = match of {
+        Action::AlterConfig(changes) => configured(verb, changes),
+        _ => event.action.clone(),
+    };
+    Some(Event { secondary: pod_of(of), action, ..event })
+}
+
+/// Kubernetes refuses events with longer actions.
+const ACTION_BYTES_MAX: usize = 128;
+
+/// Kubernetes counts events as one that have the same reason and action, and shows the first alone.
+fn configured(verb: &str, changes: &BTreeMap<String, ConfigChange>) -> String {
+    let default = || "default".to_owned();
+    let values = changes
+        .iter()
+        .map(|(key, change)| format!("{key}={}", change.to.clone().unwrap_or_else(default)));
+    let text = format!("{verb} {}", values.collect::<Vec<_>>().join(","));
+    cut(text, ACTION_BYTES_MAX)
 }
 
 /// The pod that an action is about. Kubernetes counts events as one unless they differ in it.
@@ -95,14 +116,18 @@ fn stalled(status: &KafkaClusterStatus) -> bool {
 /// Kubernetes refuses events with longer notes.
 const NOTE_BYTES_MAX: usize = 1024;
 
-fn event(type_: EventType, reason: &str, action: &str, mut note: String) -> Event {
-    while note.len() > NOTE_BYTES_MAX {
-        note.pop();
+fn cut(mut text: String, bytes_max: usize) -> String {
+    while text.len() > bytes_max {
+        text.pop();
     }
+    text
+}
+
+fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(note),
+        note: Some(cut(note, NOTE_BYTES_MAX)),
         action: action.to_owned(),
         secondary: None,
     }

@@ -150,6 +150,12 @@ fn directory_id(request: &FormatRequest, volume: &str, pod: &Pod) -> String {
 
 const CAUGHT_UP: Voter = Voter { behind_milliseconds: Some(0) };
 
+/// What the first active controller makes the cluster's.
+fn min_in_sync(place: &Place) -> String {
+    let brokers = place.pods.values().filter(|pod| pod.roles.contains(&Role::Broker)).count();
+    ottla_plan::properties::min_in_sync(i32::try_from(brokers).unwrap_or(i32::MAX)).to_string()
+}
+
 /// What Kafka says, once every node runs.
 pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
     let runs = |pod: &Pod| {
@@ -166,6 +172,7 @@ pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
         leader: voters().map(|pod| pod.node_id).min(),
         voters: voters().map(|pod| (pod.node_id, CAUGHT_UP)).collect(),
         features: BTreeMap::from([("metadata.version".to_owned(), 27)]),
+        dynamic_config: BTreeMap::from([("min.insync.replicas".to_owned(), min_in_sync(place))]),
         ..Kafka::default()
     })
 }

@@ -81,6 +81,8 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
         ["annotate", kind, name, pair] => return annotate(world, kind, name, pair),
         ["node", id, ..] => return node(world, id.parse()?, &words[2..]),
         ["kafka", "silent", ..] => world.silence_kafka(Some(&rest(2))),
+        ["kafka", "refuses", key] => world.refuse_key(key),
+        ["kafka", "is", "told", key, value] => world.set_config(key, value),
         ["kafka", "answers"] => world.silence_kafka(None),
         ["kafka", "holds", "back", "broker", id, "in", partition] => {
             return world.hold_back(partition, id.parse()?, true);
@@ -151,7 +153,7 @@ fn value(text: &str) -> Result<Value> {
 fn show(world: &World, kind: &str, name: &str, path: &str) -> Result<String> {
     let child = world.store().get(kind_of(kind)?, name);
     let child = child.with_context(|| format!("there is no {name}"))?;
-    let part = path.split('/').try_fold(&child.live, |part, key| part.get(key));
+    let part = path.split('/').try_fold(&*child.live, |part, key| part.get(key));
     Ok(format!("{}\n", part.unwrap_or(&Value::Null)))
 }
 

@@ -8,6 +8,7 @@ use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
 use ottla_plan::action::{Format, Leaf, RestartPod};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
+use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{Certificate, disk_key};
 use ottla_plan::status::status;
@@ -224,6 +225,7 @@ impl World {
                 let text = serde_json::to_string(&all).unwrap_or_default();
                 self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
             }
+            Action::AlterConfig(changes) => self.alter_config(changes),
             Action::ElectLeaders(partitions) => {
                 self.elect(partitions);
                 Ok(())
@@ -392,9 +394,10 @@ impl World {
 
     /// The law itself, known from history.
     fn hold_s5(&self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
-        let observed = self.observe();
-        let found = observed.claims.get(claim);
-        let declared = found.is_some_and(|found| found.accepted_uid.as_ref() == Some(&found.uid));
+        let found = self.store.get(Kind::PersistentVolumeClaim, claim);
+        let declared = found.is_some_and(|found| {
+            found.live["metadata"]["annotations"][ACCEPT_LOST_DISK_ANNOTATION] == *found.uid
+        });
         if self.seen.contains(&disk_key(node_id, volume)) && !declared {
             bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
         }

@@ -79,6 +79,7 @@ impl World {
                 gradual.disrupted.remove(&id);
             }
         }
+        self.activate();
         self.make_topic();
         self.follow_brokers();
         true
@@ -294,7 +295,7 @@ impl World {
         }
         match plan.report.nodes.iter().find(|node| !node.ready) {
             Some(node) => bail!("L1: at rest, and node {} is not Ready", node.node.id),
-            None => Ok(()),
+            None => self.hold_configuration(),
         }
     }
 

@@ -49,6 +49,7 @@ impl World {
                 }
             }
         }
+        self.activate();
         self.make_topic();
         self.follow_brokers();
     }

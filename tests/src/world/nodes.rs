@@ -1,11 +1,14 @@
 //! Pods, agents, disks and Kafka in the model world.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_crds::agent::{
     AgentState, AgentStatus, DiskMeta, DiskStatus, InSync, JvmStatus, QuorumRole,
 };
-use ottla_plan::names::{BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL, RESTART_ANNOTATION};
+use ottla_plan::names::{
+    BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL, RESTART_ANNOTATION, VOLUME_LABEL,
+};
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{self, Answer, Certificate, Kafka, Voter};
 use ottla_plan::resources::pod::{TEMPLATE_ANNOTATION, WISH_ANNOTATION};
@@ -55,12 +58,13 @@ pub(super) struct Pod {
 pub(super) struct KafkaMood {
     pub(super) silent: Option<String>,
     pub(super) cut_off: BTreeSet<i32>,
+    pub(super) refused_keys: BTreeSet<String>,
 }
 
 impl World {
     /// Every StatefulSet has its pod, and no pod is without its StatefulSet.
     pub(super) fn yield_pods(&mut self) {
-        let sets: BTreeMap<i32, (String, Value)> = self
+        let sets: BTreeMap<i32, (String, Arc<Value>)> = self
             .store
             .iter()
             .filter(|((kind, _), child)| *kind == Kind::StatefulSet && !child.terminating)
@@ -129,10 +133,17 @@ impl World {
 
     /// A node's claims: name, volume, and whether it is being deleted.
     pub(super) fn claims_of(&self, id: i32) -> impl Iterator<Item = (&str, &str, bool)> {
-        self.store.iter().filter_map(move |((kind, name), child)| {
-            let volume = child.live.pointer("/metadata/labels/ottla.dev~1volume")?.as_str()?;
-            let mine = *kind == Kind::PersistentVolumeClaim && node_id(&child.live) == Some(id);
-            mine.then_some((name.as_str(), volume, child.terminating))
+        let cluster = self.names().cluster;
+        let prefixes = ["broker", "controller"].map(|group| format!("{cluster}-{group}-{id}-"));
+        let claims = prefixes
+            .into_iter()
+            .flat_map(|prefix| self.store.named_like(Kind::PersistentVolumeClaim, prefix));
+        claims.filter_map(|(name, child)| {
+            Some((
+                name,
+                child.live["metadata"]["labels"][VOLUME_LABEL].as_str()?,
+                child.terminating,
+            ))
         })
     }
 
@@ -240,6 +251,7 @@ impl World {
             voters: voters.map(|id| (id, behind(id))).collect(),
             partitions: self.partitions(),
             features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
+            dynamic_config: self.dynamic_config.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a pass may know of the model world, as the operator's own observation has it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ottla_crds::agent::AgentStatus;
 use ottla_operator::observe::facts;
@@ -60,10 +61,10 @@ impl World {
         ours.map(|(key, child)| {
             let mut child = child.clone();
             if key.0 == Kind::Secret {
-                child.live = json!({ "metadata": child.live["metadata"] });
+                child.live = json!({ "metadata": child.live["metadata"] }).into();
             }
             if key.0 == Kind::PodDisruptionBudget {
-                child.live["status"] = self.budget_status(&key.1, &child.live);
+                Arc::make_mut(&mut child.live)["status"] = self.budget_status(&key.1, &child.live);
             }
             (key.clone(), child)
         })
@@ -73,7 +74,11 @@ impl World {
     fn stranger(&self, (kind, name): &(Kind, String)) -> Option<Child> {
         let found = self.store.get(*kind, name)?;
         let foreign = label(&found.live) != Some(&self.names().cluster);
-        foreign.then(|| Child { ours: false, live: serde_json::Value::Null, ..found.clone() })
+        foreign.then(|| Child {
+            ours: false,
+            live: serde_json::Value::Null.into(),
+            ..found.clone()
+        })
     }
 
     fn authority(&self) -> Option<Certificate> {
@@ -84,15 +89,15 @@ impl World {
     /// Without a CA no certificate can be judged, so none is reported.
     fn leaves(&self, authority: Option<&Certificate>) -> BTreeMap<String, Certificate> {
         let Some(authority) = authority else { return BTreeMap::new() };
-        let secrets = self
-            .children()
-            .into_iter()
-            .filter(|((kind, name), _)| *kind == Kind::Secret && *name != self.names().authority());
+        let names = self.names();
+        let secrets = self.store.named_like(Kind::Secret, String::new()).filter(|(name, child)| {
+            label(&child.live) == Some(&names.cluster) && **name != names.authority()
+        });
         secrets
-            .filter_map(|((_, name), secret)| {
+            .filter_map(|(name, secret)| {
                 let issued = self.certificates.get(&secret.uid)?;
                 let trusted = issued.signer == authority.serial;
-                Some((name, Certificate { trusted, ..issued.certificate.clone() }))
+                Some((name.to_owned(), Certificate { trusted, ..issued.certificate.clone() }))
             })
             .collect()
     }

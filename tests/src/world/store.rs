@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use ottla_plan::action::Target;
 use ottla_plan::names::CLUSTER_LABEL;
@@ -22,6 +23,8 @@ pub enum Refused {
     Conflict,
     /// A field that can never change would change.
     Immutable(&'static str),
+    /// Kafka takes no such value of a key.
+    Invalid(String),
     /// There was no answer.
     Silence,
 }
@@ -32,6 +35,7 @@ impl fmt::Display for Refused {
             Refused::Taken => out.write_str("it belongs to somebody else"),
             Refused::Missing => out.write_str("there is no such object"),
             Refused::Conflict => out.write_str("it is another object by now, or has changed"),
+            Refused::Invalid(key) => write!(out, "Kafka refuses this value of {key}"),
             Refused::Silence => out.write_str("there was no answer"),
             Refused::Immutable(field) => write!(out, "{field} can never change"),
         }
@@ -42,7 +46,7 @@ impl fmt::Display for Refused {
 struct Stored {
     child: Child,
     /// What was last applied: fields of it that are wanted no more are removed by the next apply.
-    applied: Value,
+    applied: Arc<Value>,
 }
 
 /// Every object but pods.
@@ -56,6 +60,18 @@ impl Store {
     /// Objects by kind and name.
     pub fn iter(&self) -> impl Iterator<Item = (&(Kind, String), &Child)> {
         self.objects.iter().map(|(key, stored)| (key, &stored.child))
+    }
+
+    /// Objects of a kind whose names begin so.
+    pub(super) fn named_like(
+        &self,
+        kind: Kind,
+        prefix: String,
+    ) -> impl Iterator<Item = (&str, &Child)> {
+        let from = self.objects.range((kind, prefix.clone())..);
+        let of_kind =
+            from.take_while(move |((found, name), _)| *found == kind && name.starts_with(&prefix));
+        of_kind.map(|((_, name), stored)| (name.as_str(), &stored.child))
     }
 
     /// One object.
@@ -91,9 +107,9 @@ impl Store {
             ours: label(&live).is_some(),
             terminating: false,
             created_at_seconds: seconds,
-            live,
+            live: live.into(),
         };
-        let stored = Stored { child, applied: object.tree.clone() };
+        let stored = Stored { child, applied: object.tree.clone().into() };
         self.objects.insert((object.kind, object.name.clone()), stored);
         Ok(())
     }
@@ -108,14 +124,14 @@ impl Store {
         if stored.child.uid != target.uid {
             return Err(Refused::Conflict);
         }
-        let mut live = stored.child.live.clone();
+        let mut live = Value::clone(&stored.child.live);
         merge(&mut live, &stored.applied, &object.tree);
         prune(&mut live);
         add_defaults(object.kind, &stored.child.uid, &mut live);
         may_change(object.kind, &stored.child.live, &live)?;
         self.store(&key, live);
         if let Some(stored) = self.objects.get_mut(&key) {
-            stored.applied = object.tree.clone();
+            stored.applied = object.tree.clone().into();
         }
         Ok(())
     }
@@ -143,7 +159,7 @@ impl Store {
     ) -> Result<(), Refused> {
         let key = (kind, name.to_owned());
         let before = self.get(kind, name).ok_or(Refused::Missing)?.live.clone();
-        let mut live = before.clone();
+        let mut live = Value::clone(&before);
         let mut place = &mut live;
         for part in path {
             place = match part.parse::<usize>() {
@@ -168,7 +184,7 @@ impl Store {
                 let changed = u64::from(before["spec"] != live["spec"]);
                 live["metadata"]["generation"] = (generation + changed).into();
             }
-            stored.child.live = live;
+            stored.child.live = live.into();
             stored.child.resource_version = version;
         }
     }

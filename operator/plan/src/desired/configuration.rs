@@ -1,11 +1,13 @@
 //! Listeners and the user's Kafka configuration: what the schema refuses is refused here again,
 //! and what only sense can refuse is refused here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::kafka_cluster::{KafkaClusterSpec, RESERVED_CONFIG_KEYS, RESERVED_CONFIG_PREFIXES};
 
 use super::Problems;
+use crate::configuration::{find, is_live};
+use crate::properties::{CLEANER_BUFFER, MIN_IN_SYNC, cleaner_buffer_bytes};
 
 /// Ports below are those of Ottla's own listeners.
 const FIRST_CLIENT_PORT: i32 = 9092;
@@ -14,6 +16,7 @@ pub(super) fn check(spec: &KafkaClusterSpec, problems: &mut Problems) {
     check_listeners(spec, problems);
     for (key, value) in &spec.config {
         check_entry(key, value, problems);
+        check_type(&spec.version, key, value, problems);
     }
     check_replication(spec, problems);
 }
@@ -54,16 +57,53 @@ fn check_entry(key: &str, value: &str, problems: &mut Problems) {
     }
 }
 
+fn check_type(version: &str, key: &str, value: &str, problems: &mut Problems) {
+    let Some(what) = find(version, key).and_then(|known| known.refuses(value)) else { return };
+    // Counts of replicas are judged as such.
+    if !COUNTS.contains(&key) {
+        problems.add("spec.config", format!("{key} is `{value}`, which is not {what}"));
+    }
+}
+
+/// What all nodes take while they run, and what they read when they start.
+pub(super) fn split(
+    spec: &KafkaClusterSpec,
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    spec.config.clone().into_iter().partition(|(key, _)| is_live(&spec.version, key))
+}
+
+const COUNTS: [&str; 5] = [
+    "default.replication.factor",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "share.coordinator.state.topic.replication.factor",
+    MIN_IN_SYNC,
+];
+
+/// All nodes take the value at once: one that is too large would end them all at once.
+pub(super) fn check_cleaner(
+    config: &BTreeMap<String, String>,
+    heap_bytes: u64,
+    problems: &mut Problems,
+) {
+    let Some(Ok(bytes)) = config.get(CLEANER_BUFFER).map(|text| text.trim().parse::<u64>()) else {
+        return;
+    };
+    let most = (heap_bytes / 4).max(cleaner_buffer_bytes(heap_bytes));
+    if bytes > most {
+        problems.add(
+            "spec.config",
+            format!(
+                "{CLEANER_BUFFER} is {bytes}, more than a quarter of the brokers' heap: at most {most}, or raise brokers.jvm.heap"
+            ),
+        );
+    }
+}
+
 /// Factors that no broker could ever fulfil would show only when the first topic is made.
 fn check_replication(spec: &KafkaClusterSpec, problems: &mut Problems) {
     let brokers = spec.brokers.replicas;
-    for key in [
-        "default.replication.factor",
-        "offsets.topic.replication.factor",
-        "transaction.state.log.replication.factor",
-        "share.coordinator.state.topic.replication.factor",
-        "min.insync.replicas",
-    ] {
+    for key in COUNTS {
         let Some(text) = spec.config.get(key) else { continue };
         match text.parse::<i32>() {
             Ok(value) if value > brokers => problems.add(

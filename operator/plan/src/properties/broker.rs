@@ -18,16 +18,37 @@ pub fn replication_factor(desired: &Desired) -> i32 {
     desired.brokers.replicas.min(REPLICATION_FACTOR)
 }
 
+/// Kafka's key for how many replicas of a partition must be in sync.
+pub const MIN_IN_SYNC: &str = "min.insync.replicas";
+
+/// How many replicas of a partition must be in sync unless somebody says otherwise.
+#[must_use]
+pub fn min_in_sync(brokers: i32) -> i32 {
+    if brokers >= REPLICATION_FACTOR { 2 } else { 1 }
+}
+
+/// Kafka's key for the memory of the log cleaner.
+pub const CLEANER_BUFFER: &str = "log.cleaner.dedupe.buffer.size";
+
+/// The most that the log cleaner takes of a heap, as its part. Kafka makes the cleaner and its buffer
+/// anew whenever `message.max.bytes` changes, and the old one may be there for as long as the next
+/// collection takes: with Kafka's own 128 MiB a node with a heap of 256 MiB died of that.
+const CLEANER_PART: u64 = 8;
+
+/// The log cleaner's memory for a heap: Kafka's own default where the heap is large enough.
+pub(crate) fn cleaner_buffer_bytes(heap_bytes: u64) -> u64 {
+    const KAFKAS_OWN: u64 = 128 << 20;
+    (heap_bytes / CLEANER_PART).min(KAFKAS_OWN)
+}
+
 /// Internal topics get as many replicas as there are brokers, three at most. Kafka's own default
 /// of three would leave a cluster of one broker without consumer groups.
 ///
 /// The controllers' files hold the same: the active controller's own `min.insync.replicas` becomes
 /// the cluster's, and its `default.replication.factor` is that of topics made by default.
 pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
-    let replicas = replication_factor(desired);
-    let min_isr = if replicas >= REPLICATION_FACTOR { 2 } else { 1 };
-    let factor = replicas.to_string();
-    let min_isr = min_isr.to_string();
+    let factor = replication_factor(desired).to_string();
+    let min_isr = min_in_sync(desired.brokers.replicas).to_string();
     let heartbeat = HEARTBEAT_INTERVAL_MILLISECONDS.to_owned();
     [
         ("broker.heartbeat.interval.ms", &heartbeat),
@@ -35,7 +56,7 @@ pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
         ("offsets.topic.replication.factor", &factor),
         ("transaction.state.log.replication.factor", &factor),
         ("share.coordinator.state.topic.replication.factor", &factor),
-        ("min.insync.replicas", &min_isr),
+        (MIN_IN_SYNC, &min_isr),
         ("transaction.state.log.min.isr", &min_isr),
         ("share.coordinator.state.topic.min.isr", &min_isr),
     ]

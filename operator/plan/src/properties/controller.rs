@@ -7,11 +7,16 @@ use ottla_crds::agent::Role;
 use crate::desired::Desired;
 use crate::node::Node;
 
-pub(super) fn properties(
-    desired: &Desired,
-    nodes: &[Node],
-    node: &Node,
-) -> BTreeMap<String, String> {
+/// How every node finds the metadata quorum.
+#[must_use]
+pub fn quorum(desired: &Desired, nodes: &[Node]) -> String {
+    let controllers = nodes.iter().filter(|node| node.is_controller());
+    let endpoints: Vec<String> =
+        controllers.map(|node| desired.names.controller_endpoint(node)).collect();
+    endpoints.join(",")
+}
+
+pub(super) fn common(quorum: &str, node: &Node) -> BTreeMap<String, String> {
     let roles: Vec<&str> = node
         .roles
         .iter()
@@ -20,21 +25,17 @@ pub(super) fn properties(
             Role::Controller => "controller",
         })
         .collect();
-    let quorum: Vec<String> = nodes
-        .iter()
-        .filter(|node| node.is_controller())
-        .map(|node| desired.names.controller_endpoint(node))
-        .collect();
-    let mut properties = BTreeMap::from([
-        ("node.id".to_owned(), node.id.to_string()),
+    BTreeMap::from([
         ("process.roles".to_owned(), roles.join(",")),
-        ("controller.quorum.bootstrap.servers".to_owned(), quorum.join(",")),
+        ("controller.quorum.bootstrap.servers".to_owned(), quorum.to_owned()),
         ("controller.quorum.auto.join.enable".to_owned(), "false".to_owned()),
-    ]);
-    if let Some(rack) = &node.rack
-        && node.is_broker()
-    {
-        properties.insert("broker.rack".to_owned(), rack.clone());
+    ])
+}
+
+pub(super) fn own(node: &Node) -> Vec<(&'static str, String)> {
+    let mut own = vec![("node.id", node.id.to_string())];
+    if let Some(rack) = node.rack.clone().filter(|_| node.is_broker()) {
+        own.push(("broker.rack", rack));
     }
-    properties
+    own
 }

@@ -14,14 +14,22 @@ struct Entry {
     mutual: bool,
 }
 
-pub(super) fn properties(desired: &Desired, node: &Node) -> BTreeMap<String, String> {
-    let entries = entries(desired, node);
+pub(super) fn own(desired: &Desired, node: &Node) -> Vec<(&'static str, String)> {
     let host = desired.names.host(node);
-    let join =
-        |each: &dyn Fn(&Entry) -> String| entries.iter().map(each).collect::<Vec<_>>().join(",");
+    vec![("advertised.listeners", at(&entries(desired, node), &host))]
+}
+
+/// Where each listener is, on a host.
+fn at(entries: &[Entry], host: &str) -> String {
+    let each: Vec<String> =
+        entries.iter().map(|entry| format!("{}://{host}:{}", entry.name, entry.port)).collect();
+    each.join(",")
+}
+
+pub(super) fn common(desired: &Desired, node: &Node) -> BTreeMap<String, String> {
+    let entries = entries(desired, node);
     let mut properties = BTreeMap::from([
-        ("listeners".to_owned(), join(&|e| format!("{}://:{}", e.name, e.port))),
-        ("advertised.listeners".to_owned(), join(&|e| format!("{}://{host}:{}", e.name, e.port))),
+        ("listeners".to_owned(), at(&entries, "")),
         ("listener.security.protocol.map".to_owned(), protocol_map(desired)),
         ("controller.listener.names".to_owned(), "CONTROLLER".to_owned()),
         ("inter.broker.listener.name".to_owned(), "REPLICATION".to_owned()),

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::blueprint::Blueprint;
 use super::kept_metadata;
 use crate::desired::{Desired, Volume};
 use crate::names::{CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL, RACK_ANNOTATION, VOLUME_LABEL};
@@ -13,34 +14,25 @@ use crate::report::WaitingOn;
 
 /// The claims of one node.
 #[must_use]
-pub fn of_node(
-    desired: &Desired,
-    observed: &Observed,
-    cluster_id: &str,
-    node: &Node,
-) -> Vec<Object> {
-    let volumes = &desired.group(node.group).volumes;
-    volumes.iter().map(|volume| claim(desired, observed, cluster_id, node, volume)).collect()
+pub fn of_node(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node) -> Vec<Object> {
+    let volumes = &blueprint.desired.group(node.group).volumes;
+    volumes.iter().map(|volume| claim(blueprint, observed, node, volume)).collect()
 }
 
-fn claim(
-    desired: &Desired,
-    observed: &Observed,
-    cluster_id: &str,
-    node: &Node,
-    volume: &Volume,
-) -> Object {
+fn claim(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node, volume: &Volume) -> Object {
+    let Blueprint { desired, cluster_id, .. } = blueprint;
     let name = desired.names.claim(node, &volume.name);
-    let live = observed.child(Kind::PersistentVolumeClaim, &name).map(|child| &child.live);
+    let live = observed.child(Kind::PersistentVolumeClaim, &name).map(|child| &*child.live);
     let build = |class| {
-        let metadata = metadata(desired, cluster_id, node, volume);
-        let tree = json!({ "metadata": metadata, "spec": spec(volume, live, class) });
+        let mut tree = json!({});
+        tree["metadata"] = metadata(desired, cluster_id, node, volume);
+        tree["spec"] = spec(volume, live, class);
         Object::new(Kind::PersistentVolumeClaim, name.clone(), tree)
     };
     let wished = build(volume.class.as_deref());
     // Kubernetes lets nobody move a claim to another class, so one that has to be written keeps its
     // own, whatever the spec says by now.
-    match live.and_then(|live| live.pointer("/spec/storageClassName")?.as_str()) {
+    match live.and_then(|live| live.get("spec")?.get("storageClassName")?.as_str()) {
         Some(class) if live.and_then(desired_hash) != Some(wished.hash()) => build(Some(class)),
         _ => wished,
     }
@@ -93,6 +85,10 @@ fn size(volume: &Volume, live: Option<&Value>) -> String {
 
 /// What a claim asks for, where that is more than the spec does.
 fn beyond<'a>(volume: &Volume, live: &'a Value) -> Option<&'a str> {
-    let request = live.pointer("/spec/resources/requests/storage")?.as_str()?;
+    let requests = live.get("spec")?.get("resources")?.get("requests")?;
+    let request = requests.get("storage")?.as_str()?;
+    if request == volume.size {
+        return None;
+    }
     (quantity::bytes(request) > Some(volume.size_bytes)).then_some(request)
 }

@@ -3,7 +3,8 @@
 use ottla_crds::agent::NodeDocument;
 use serde_json::{Value, json};
 
-use super::{kept_metadata, owned_metadata};
+use super::blueprint::Blueprint;
+use super::kept_metadata;
 use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Kind, Object, hash};
@@ -28,23 +29,25 @@ pub fn authority(desired: &Desired, pem: &str) -> Object {
 /// The configuration of one node, immutable and named by its content, so that going back is
 /// naming the previous one.
 #[must_use]
-pub fn node(desired: &Desired, cluster_id: &str, nodes: &[Node], node: &Node) -> Object {
-    let properties = properties::render(desired, nodes, node);
-    let mut document = document(desired, cluster_id, node);
+pub fn node(blueprint: &Blueprint<'_>, node: &Node) -> Object {
+    let desired = blueprint.desired;
+    let properties = properties::render(&blueprint.properties, desired, node);
+    let mut document = NodeDocument {
+        node_id: node.id,
+        hostname: desired.names.host(node),
+        ..blueprint.document.clone()
+    };
     let hash = hash(&(&properties, &document));
     document.config_hash.clone_from(&hash);
     let name = format!("{}-{hash}", desired.names.node(node));
-    let mut metadata = owned_metadata(desired, &name);
-    metadata["labels"] = json!(desired.names.node_labels(node));
-    let tree = json!({
-        "metadata": metadata,
-        "immutable": true,
-        "data": {
-            "server.properties": properties,
-            "node.json": serde_json::to_string_pretty(&document).unwrap_or_default(),
-        },
-    });
-    Object::new(Kind::ConfigMap, name, tree)
+    let mut tree = json!({ "immutable": true });
+    tree["metadata"] = blueprint.metadata(node, &name);
+    // Its name has the hash of the content already.
+    let mut object = Object::new(Kind::ConfigMap, name, tree);
+    let document = serde_json::to_string_pretty(&document).unwrap_or_default();
+    object.tree["data"] = json!({ "node.json": document });
+    object.tree["data"]["server.properties"] = properties.into();
+    object
 }
 
 /// The configuration's hash, which is the last part of its ConfigMap's name.
@@ -53,7 +56,8 @@ pub fn config_hash(object: &Object) -> &str {
     object.name.rsplit('-').next().unwrap_or_default()
 }
 
-fn document(desired: &Desired, cluster_id: &str, node: &Node) -> NodeDocument {
+/// The node document of all nodes of a kind, but for what is a node's own.
+pub(super) fn document(desired: &Desired, cluster_id: &str, node: &Node) -> NodeDocument {
     let group = desired.group(node.group);
     let volumes: Vec<String> = group.volumes.iter().map(|volume| volume.name.clone()).collect();
     NodeDocument {

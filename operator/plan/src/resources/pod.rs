@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::blueprint::Blueprint;
 use crate::desired::{Desired, GroupDesired};
 use crate::names::{
-    BROKER_LABEL, CLUSTER_LABEL, CONTROLLER_LABEL, GROUP_LABEL, RESTART_ANNOTATION,
+    BROKER_LABEL, CLUSTER_LABEL, CONTROLLER_LABEL, GROUP_LABEL, NODE_LABEL, RESTART_ANNOTATION,
 };
 use crate::node::Node;
 use crate::object::{Object, hash};
@@ -22,7 +23,7 @@ pub const TEMPLATE_ANNOTATION: &str = "ottla.dev/template";
 pub const WISH_ANNOTATION: &str = "ottla.dev/wish";
 
 pub use container::NAME as CONTAINER;
-pub use wish::wish;
+pub(super) use wish::common as common_wish;
 
 /// The user that Kafka runs as, and the group that owns its disks.
 const USER_ID: i64 = 1001;
@@ -33,28 +34,41 @@ const GRACE_PERIOD_SECONDS: u64 = super::config_map::SHUTDOWN_SECONDS + 30;
 /// The template of a node's pod. Its hash covers what the pod is made of, and not by which wish or
 /// word it came.
 #[must_use]
-pub fn template(desired: &Desired, node: &Node, configuration: &Object) -> Value {
-    let group = desired.group(node.group);
-    let mut template = json!({
-        "metadata": {
-            "labels": labels(desired, node, group),
-            "annotations": annotations(group),
-        },
-        "spec": spec(desired, node, group, configuration),
-    });
+pub fn template(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object) -> Value {
+    let desired = blueprint.desired;
+    let mut template = blueprint.template.clone();
+    template["metadata"]["labels"][NODE_LABEL] = node.id.to_string().into();
+    volume::add(&mut template["spec"]["volumes"], desired, node, configuration);
+    // A rack is a hard demand beside whatever affinity the user asks for: the disk is there.
+    if let (Some(racks), Some(rack)) = (&desired.racks, &node.rack) {
+        template["spec"]["nodeSelector"][&racks.topology_key] = rack.as_str().into();
+    }
     let hash = hash(&template);
     let annotations = &mut template["metadata"]["annotations"];
     annotations[TEMPLATE_ANNOTATION] = hash.into();
-    annotations[WISH_ANNOTATION] = wish(desired, node).into();
+    annotations[WISH_ANNOTATION] = wish::wish(blueprint, node).into();
     if let Some(restart) = &desired.restart {
         annotations[RESTART_ANNOTATION] = restart.as_str().into();
     }
     template
 }
 
+/// The template of all nodes of a kind, but for what is a node's own.
+pub(super) fn common(desired: &Desired, node: &Node) -> Value {
+    let group = desired.group(node.group);
+    json!({
+        "metadata": {
+            "labels": labels(desired, node, group),
+            "annotations": annotations(group),
+        },
+        "spec": spec(desired, node, group),
+    })
+}
+
 fn labels(desired: &Desired, node: &Node, group: &GroupDesired) -> BTreeMap<String, String> {
     let mut labels = group.pod.labels.clone();
-    labels.extend(desired.names.node_labels(node));
+    labels.extend(desired.names.labels());
+    labels.insert(GROUP_LABEL.to_owned(), node.group.word().to_owned());
     for (label, holds) in
         [(BROKER_LABEL, node.is_broker()), (CONTROLLER_LABEL, node.is_controller())]
     {
@@ -72,7 +86,7 @@ fn annotations(group: &GroupDesired) -> BTreeMap<String, String> {
     annotations
 }
 
-fn spec(desired: &Desired, node: &Node, group: &GroupDesired, configuration: &Object) -> Value {
+fn spec(desired: &Desired, node: &Node, group: &GroupDesired) -> Value {
     let mut spec = json!({
         "serviceAccountName": desired.names.nodes(),
         "automountServiceAccountToken": false,
@@ -87,13 +101,12 @@ fn spec(desired: &Desired, node: &Node, group: &GroupDesired, configuration: &Ob
             "seccompProfile": { "type": "RuntimeDefault" },
         },
         "containers": [container::kafka(desired, group)],
-        "volumes": volume::all(desired, node, group, configuration),
+        "volumes": volume::common(),
         "affinity": group.pod.affinity.clone().unwrap_or_else(|| apart(desired, node)),
         "tolerations": tolerations(group),
     });
-    let selector = node_selector(desired, node, group);
-    if !selector.is_empty() {
-        spec["nodeSelector"] = json!(selector);
+    if !group.pod.node_selector.is_empty() {
+        spec["nodeSelector"] = json!(group.pod.node_selector);
     }
     if !group.pod.topology_spread_constraints.is_empty() {
         spec["topologySpreadConstraints"] = json!(group.pod.topology_spread_constraints);
@@ -106,15 +119,6 @@ fn spec(desired: &Desired, node: &Node, group: &GroupDesired, configuration: &Ob
         spec["imagePullSecrets"] = names.collect();
     }
     spec
-}
-
-/// A rack is a hard demand beside whatever affinity the user asks for: the disk is there.
-fn node_selector(desired: &Desired, node: &Node, group: &GroupDesired) -> BTreeMap<String, String> {
-    let mut selector = group.pod.node_selector.clone();
-    if let (Some(racks), Some(rack)) = (&desired.racks, &node.rack) {
-        selector.insert(racks.topology_key.clone(), rack.clone());
-    }
-    selector
 }
 
 /// Nodes of a group rather live on different Kubernetes nodes.

@@ -3,20 +3,18 @@
 
 use serde_json::{Value, json};
 
-use super::{owned_metadata, pod};
-use crate::desired::Desired;
+use super::blueprint::Blueprint;
+use super::pod;
 use crate::names::{CLUSTER_LABEL, NODE_LABEL};
 use crate::node::Node;
 use crate::object::{Kind, Object};
 
 /// The StatefulSet of a node that runs with the given configuration.
 #[must_use]
-pub fn node(desired: &Desired, node: &Node, configuration: &Object) -> Object {
+pub fn node(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object) -> Object {
+    let desired = blueprint.desired;
     let name = desired.names.node(node);
-    let mut metadata = owned_metadata(desired, &name);
-    metadata["labels"] = json!(desired.names.node_labels(node));
-    let tree = json!({
-        "metadata": metadata,
+    let mut tree = json!({
         "spec": {
             "replicas": 1,
             "serviceName": desired.names.nodes(),
@@ -29,26 +27,39 @@ pub fn node(desired: &Desired, node: &Node, configuration: &Object) -> Object {
                     NODE_LABEL: node.id.to_string(),
                 },
             },
-            "template": pod::template(desired, node, configuration),
         },
     });
-    Object::new(Kind::StatefulSet, name, tree)
+    // Put in place: `json!` would copy them.
+    tree["metadata"] = blueprint.metadata(node, &name);
+    let mut template = pod::template(blueprint, node, configuration);
+    tree["spec"]["template"]["metadata"] = template["metadata"].take();
+    // Its annotations have the hash of all of it already.
+    let mut object = Object::new(Kind::StatefulSet, name, tree);
+    object.tree["spec"]["template"]["spec"] = template["spec"].take();
+    object
 }
 
 /// The hash of the pod template in a StatefulSet, wanted or live.
 #[must_use]
 pub fn template_hash(tree: &Value) -> Option<&str> {
-    tree.get("spec")?
-        .get("template")?
-        .get("metadata")?
-        .get("annotations")?
-        .get(pod::TEMPLATE_ANNOTATION)?
-        .as_str()
+    annotation(tree, pod::TEMPLATE_ANNOTATION)
+}
+
+/// The hash of what the spec asks of the pod.
+#[must_use]
+pub fn wish(tree: &Value) -> Option<&str> {
+    annotation(tree, pod::WISH_ANNOTATION)
+}
+
+fn annotation<'a>(tree: &'a Value, key: &str) -> Option<&'a str> {
+    let template = tree.get("spec")?.get("template")?;
+    template.get("metadata")?.get("annotations")?.get(key)?.as_str()
 }
 
 /// The ConfigMap that the pod template of a StatefulSet mounts.
 #[must_use]
 pub fn configuration(tree: &Value) -> Option<&str> {
-    let volumes = tree.pointer("/spec/template/spec/volumes")?.as_array()?;
+    let template = tree.get("spec")?.get("template")?;
+    let volumes = template.get("spec")?.get("volumes")?.as_array()?;
     volumes.iter().find_map(|volume| volume.get("configMap")?.get("name")?.as_str())
 }

@@ -11,8 +11,9 @@ use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
+use crate::properties::CLEANER_BUFFER;
 use crate::repair::Wanted;
-use crate::resources::pod;
+use crate::resources::stateful_set;
 
 /// A node with what it runs and what it should run.
 struct Case<'a> {
@@ -43,7 +44,8 @@ pub(crate) fn reason(
     let case = Case { desired, observed, node, pod, wanted, now };
     let mut reasons: Vec<String> =
         [asked(&case), certificate(&case)].into_iter().flatten().collect();
-    let other_wish = pod.wish.as_ref().is_some_and(|wish| *wish != pod::wish(desired, node));
+    let wish = stateful_set::wish(&wanted.set.tree);
+    let other_wish = pod.wish.is_some() && pod.wish.as_deref() != wish;
     if outdated && other_wish {
         let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
         let unnamed = wishes.is_empty().then(|| "the spec of its pod changed".to_owned());
@@ -94,6 +96,8 @@ fn configuration(case: &Case<'_>) -> Option<String> {
     let mut changes: Vec<String> = keys
         .into_iter()
         .filter(|key| before.get(key) != after.get(key))
+        // It follows the heap, which is named.
+        .filter(|key| *key != CLEANER_BUFFER)
         .map(|key| match (before.get(key), after.get(key)) {
             (Some(before), Some(after)) => format!("{key} {before} -> {after}"),
             (None, Some(after)) => format!("{key} {after}"),

@@ -1,0 +1,103 @@
+//! Kafka's configuration keys by release, as its own code has them.
+
+use ottla_crds::kafka_cluster::{RESERVED_CONFIG_KEYS, RESERVED_CONFIG_PREFIXES};
+
+/// The table of each release, written by `cargo dev keys` from
+/// `DynamicBrokerConfig.dynamicConfigUpdateModes`.
+const TABLES: [(&str, &str); 3] = [
+    ("4.2.1", include_str!("kafka-4.2.1.txt")),
+    ("4.3.1", include_str!("kafka-4.3.1.txt")),
+    ("4.4.0", include_str!("kafka-4.4.0.txt")),
+];
+
+/// What a release says of one of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// `read-only`, `per-broker` or `cluster-wide`.
+    update_mode: &'static str,
+    /// Kafka's type (`ConfigDef.Type`), in lower case.
+    kind: &'static str,
+    /// Its default.
+    pub(super) default: &'static str,
+}
+
+/// What a release says of a key; `None` of a key that is not Kafka's own, such as a plugin's.
+pub(crate) fn find(version: &str, key: &str) -> Option<Key> {
+    let (_, table) = TABLES.iter().find(|(of, _)| *of == version)?;
+    let line = table.lines().find(|line| line.split(' ').next() == Some(key))?;
+    let mut words = line.split(' ').skip(1);
+    Some(Key { update_mode: words.next()?, kind: words.next()?, default: words.next()? })
+}
+
+/// Whether the key, if a user may set it, can change for all nodes while they run. Keys that Kafka
+/// calls changeable for one broker only are all set by Ottla: listeners and their security.
+pub(crate) fn is_live(version: &str, key: &str) -> bool {
+    let reserved = RESERVED_CONFIG_KEYS.contains(&key)
+        || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+    !reserved && find(version, key).is_some_and(|key| key.update_mode == "cluster-wide")
+}
+
+impl Key {
+    /// What a value of this key must be and is not, for people.
+    pub(crate) fn refuses(self, value: &str) -> Option<&'static str> {
+        let value = value.trim();
+        let (fits, what) = match self.kind {
+            "int" => (value.parse::<i32>().is_ok(), "a whole number"),
+            "long" => (value.parse::<i64>().is_ok(), "a whole number"),
+            "short" => (value.parse::<i16>().is_ok(), "a whole number"),
+            "double" => (value.parse::<f64>().is_ok(), "a number"),
+            "boolean" => {
+                let word = value.to_ascii_lowercase();
+                (matches!(word.as_str(), "true" | "false"), "true or false")
+            }
+            _ => (true, ""),
+        };
+        (!fits).then_some(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
+
+    use super::*;
+
+    #[test]
+    fn every_release_has_its_table() {
+        for version in KAFKA_VERSIONS {
+            assert!(is_live(version, "num.io.threads"), "{version}");
+            assert!(is_live(version, "min.insync.replicas"), "{version}");
+            assert!(!is_live(version, "log.retention.hours"), "{version}");
+            assert!(!is_live(version, "unclean.leader.election.enable"), "{version}");
+            assert!(!is_live(version, "rsm.config.of.a.plugin"), "{version}");
+        }
+        assert!(!is_live("4.2.1", "group.share.assignment.interval.ms"));
+        assert!(is_live("4.3.1", "group.share.assignment.interval.ms"));
+    }
+
+    /// Nothing that a user may set is changeable for one broker alone: it would be rolled.
+    #[test]
+    fn what_changes_for_one_broker_alone_is_set_by_ottla() {
+        for (version, table) in TABLES {
+            for line in table.lines().filter(|line| line.contains(" per-broker ")) {
+                let key = line.split(' ').next().unwrap_or_default();
+                let reserved = RESERVED_CONFIG_KEYS.contains(&key)
+                    || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+                assert!(reserved, "Kafka {version}: {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_of_the_type_that_kafka_has_for_them() {
+        let refused = |key, value| find("4.3.1", key).and_then(|key| key.refuses(value));
+        assert_eq!(refused("num.io.threads", "16"), None);
+        assert_eq!(refused("num.io.threads", "many"), Some("a whole number"));
+        assert_eq!(refused("num.io.threads", "9999999999"), Some("a whole number"));
+        assert_eq!(refused("log.retention.ms", "9999999999"), None);
+        assert_eq!(refused("log.cleaner.min.cleanable.ratio", "0,5"), Some("a number"));
+        assert_eq!(refused("log.preallocate", "TRUE"), None);
+        assert_eq!(refused("log.preallocate", "yes"), Some("true or false"));
+        assert_eq!(refused("compression.type", "zstd"), None);
+    }
+}
