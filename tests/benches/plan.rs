@@ -40,7 +40,8 @@ fn main() {
     passes.sort_unstable();
     let milliseconds = |took: Duration| took.as_secs_f64() * 1e3;
     let (pass, packing) = (milliseconds(passes[PASSES / 2]), milliseconds(packing));
-    writeln!(std::io::stdout(), "{pass:.3} {packing:.3} {}", peak_megabytes()).unwrap();
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{pass:.3} {packing:.3} {}", peak_megabytes()).unwrap();
 }
 
 /// A cluster that runs and is at rest.
