@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "plans/guards.rs"]
+mod guards;
 #[path = "plans/objects.rs"]
 mod objects;
 #[path = "plans/properties.rs"]

@@ -17,6 +17,7 @@ mod reason;
 mod safety;
 
 pub(crate) use reason::reason;
+pub(crate) use safety::guards;
 pub use safety::{Hold, may_stop};
 
 /// What a roll comes to in one pass.

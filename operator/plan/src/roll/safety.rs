@@ -87,6 +87,30 @@ impl fmt::Display for Hold {
     }
 }
 
+/// A node that is to stop, and everything that is known.
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    nodes: &'a [Node],
+    node: &'a Node,
+}
+
+type Guard = fn(&Case<'_>) -> Result<(), Hold>;
+
+/// What must hold before a node whose Kafka runs is stopped, each by its name. Every one of them is
+/// alone in what it knows, so that none can be left out.
+const GUARDS: [(&str, Guard); 9] = [
+    ("the roll is remembered", remembered),
+    ("Kubernetes may evict nobody", budgets_are_closed),
+    ("no claim goes with the pod", claims_stay),
+    ("it does not read its logs again", is_not_recovering),
+    ("Kafka was asked", kafka_answers),
+    ("one disruption at a time", one_disruption),
+    ("the quorum keeps its majority", quorum_stays),
+    ("partitions keep enough in-sync replicas", partitions_stay),
+    ("the spec allows what becomes unavailable", is_allowed),
+];
+
 /// Whether a node whose Kafka runs may be stopped, because nothing depends on it that cannot do
 /// without.
 ///
@@ -98,46 +122,73 @@ pub fn may_stop(
     nodes: &[Node],
     node: &Node,
 ) -> Result<(), Hold> {
-    let remembered = observed.memory.roll.as_ref();
-    if !remembered.is_some_and(|roll| roll.nodes.contains(&node.id)) {
-        return Err(Hold::NotRemembered);
-    }
-    for group in [Group::Broker, Group::Controller] {
-        if !disruption_budget::is_closed(desired, observed, nodes, group) {
-            return Err(Hold::BudgetOpen { group });
-        }
-    }
-    let claims = observed.claims.iter().filter(|(_, claim)| claim.node_id == node.id);
-    if let Some((claim, _)) = claims.into_iter().find(|(_, claim)| claim.terminating) {
-        return Err(Hold::ClaimTerminating { claim: claim.clone() });
-    }
-    if observed.agent(node.id).is_some_and(|agent| agent.state == AgentState::Recovering) {
-        return Err(Hold::Recovering);
-    }
-    match &observed.kafka {
+    let case = Case { desired, observed, nodes, node };
+    GUARDS.iter().try_for_each(|(_, guard)| guard(&case))
+}
+
+/// What each guard by itself says of stopping a node.
+pub(crate) fn guards(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Vec<(&'static str, Result<(), Hold>)> {
+    let case = Case { desired, observed, nodes, node };
+    GUARDS.iter().map(|(name, guard)| (*name, guard(&case))).collect()
+}
+
+fn remembered(case: &Case<'_>) -> Result<(), Hold> {
+    let roll = case.observed.memory.roll.as_ref();
+    let known = roll.is_some_and(|roll| roll.nodes.contains(&case.node.id));
+    if known { Ok(()) } else { Err(Hold::NotRemembered) }
+}
+
+fn budgets_are_closed(case: &Case<'_>) -> Result<(), Hold> {
+    let open = [Group::Broker, Group::Controller].into_iter().find(|group| {
+        !disruption_budget::is_closed(case.desired, case.observed, case.nodes, *group)
+    });
+    open.map_or(Ok(()), |group| Err(Hold::BudgetOpen { group }))
+}
+
+fn claims_stay(case: &Case<'_>) -> Result<(), Hold> {
+    let mut claims = case.observed.claims.iter();
+    let going = claims.find(|(_, claim)| claim.node_id == case.node.id && claim.terminating);
+    going.map_or(Ok(()), |(claim, _)| Err(Hold::ClaimTerminating { claim: claim.clone() }))
+}
+
+fn is_not_recovering(case: &Case<'_>) -> Result<(), Hold> {
+    let agent = case.observed.agent(case.node.id);
+    let recovers = agent.is_some_and(|agent| agent.state == AgentState::Recovering);
+    if recovers { Err(Hold::Recovering) } else { Ok(()) }
+}
+
+fn kafka_answers(case: &Case<'_>) -> Result<(), Hold> {
+    match &case.observed.kafka {
         // Of one node alone nothing depends on what it cannot do anyway.
-        Answer::Unknown { .. } if !is_ready(observed, node) && nodes.len() == 1 => Ok(()),
-        Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
-        Answer::Known(kafka) => {
-            // A node that surely does not serve is no further disruption: going back works from any
-            // state.
-            let serves = may_serve(observed, node);
-            if serves {
-                one_disruption(observed, nodes, node)?;
-            }
-            quorum(kafka, node)?;
-            partitions(desired, kafka, node, serves)
+        Answer::Unknown { .. } if !is_ready(case.observed, case.node) && case.nodes.len() == 1 => {
+            Ok(())
         }
+        Answer::Unknown { reason } => Err(Hold::KafkaUnknown { reason: reason.clone() }),
+        Answer::Known(_) => Ok(()),
     }
 }
 
-/// S2: nobody else is down. A node that Kubernetes calls Ready answers for itself, too.
-fn one_disruption(observed: &Observed, nodes: &[Node], node: &Node) -> Result<(), Hold> {
+/// S2: nobody else is down. A node that Kubernetes calls Ready answers for itself, too. A node that
+/// surely does not serve is no further disruption: going back works from any state.
+fn one_disruption(case: &Case<'_>) -> Result<(), Hold> {
+    let Case { observed, nodes, node, .. } = case;
+    if observed.kafka.known().is_none() || !may_serve(observed, node) {
+        return Ok(());
+    }
     if is_ready(observed, node) {
         is_well(observed, node)?;
     }
     let mut others = nodes.iter().filter(|other| other.id != node.id);
     others.try_for_each(|other| is_well_or_nobody_yet(observed, other))
+}
+
+fn quorum_stays(case: &Case<'_>) -> Result<(), Hold> {
+    case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node))
 }
 
 /// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
@@ -203,29 +254,36 @@ fn quorum(kafka: &Kafka, node: &Node) -> Result<(), Hold> {
 }
 
 /// S2: every partition that can be kept available is.
-fn partitions(desired: &Desired, kafka: &Kafka, node: &Node, serves: bool) -> Result<(), Hold> {
-    if !node.is_broker() {
+fn partitions_stay(case: &Case<'_>) -> Result<(), Hold> {
+    let Some(kafka) = case.observed.kafka.known().filter(|_| case.node.is_broker()) else {
         return Ok(());
+    };
+    let dependents = kafka.partitions.dependents(case.node.id);
+    let serves = may_serve(case.observed, case.node);
+    let awaited = kafka.partitions.example(dependents.awaited).filter(|_| serves);
+    match awaited.or_else(|| kafka.partitions.example(dependents.until_in_sync)) {
+        Some(partition) => Err(Hold::Partition { sentence: lacking(&partition, case.node) }),
+        None => Ok(()),
     }
-    let dependents = kafka.partitions.dependents(node.id);
-    if let Some(partition) = kafka.partitions.example(dependents.awaited).filter(|_| serves) {
-        return Err(Hold::Partition { sentence: lacking(&partition, node) });
-    }
-    if let Some(partition) = kafka.partitions.example(dependents.until_in_sync) {
-        return Err(Hold::Partition { sentence: lacking(&partition, node) });
-    }
-    let single = dependents.single.count > 0 && desired.allow_unavailable == AllowUnavailable::None;
-    let scarce = dependents.scarce.count > 0 && desired.allow_unavailable != AllowUnavailable::Any;
+}
+
+/// Of partitions that can never do without the node only those become unavailable that may.
+fn is_allowed(case: &Case<'_>) -> Result<(), Hold> {
+    let Some(kafka) = case.observed.kafka.known().filter(|_| case.node.is_broker()) else {
+        return Ok(());
+    };
+    let allow = case.desired.allow_unavailable;
+    let dependents = kafka.partitions.dependents(case.node.id);
     let forbidden = |count: Count, what_to_do: &str| {
         let which = partitions_of(count.count, &kafka.partitions.example_name(count));
         Err(Hold::Forbidden {
             sentence: format!("{which} would be unavailable while it restarts: {what_to_do}"),
         })
     };
-    if single {
+    if dependents.single.count > 0 && allow == AllowUnavailable::None {
         return forbidden(dependents.single, NO_OTHER_REPLICA);
     }
-    if scarce {
+    if dependents.scarce.count > 0 && allow != AllowUnavailable::Any {
         return forbidden(dependents.scarce, NONE_TO_SPARE);
     }
     Ok(())

@@ -1,0 +1,130 @@
+//! What must hold before disks are formatted. S5: a known node never is, unless its loss was declared.
+
+use ottla_crds::agent::{AgentState, FormatMode};
+
+use super::{Verdicts, Violation, find, unless, violation};
+use crate::action::Format;
+use crate::desired::Desired;
+use crate::format;
+use crate::node::Node;
+use crate::observed::{Claim, Observed, disk_key};
+
+pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let node = find(desired, fresh, format.node_id);
+    let mut verdicts = vec![
+        ("the cluster id is the same", same_cluster(format, fresh)),
+        ("the pod is the one that is meant", same_pod(format, fresh)),
+        ("the agent asks", asks(format, fresh)),
+        ("no volume on record is missing", none_unseen(format, fresh)),
+    ];
+    if let Ok(node) = &node {
+        verdicts.extend(disks(format, desired, fresh, node));
+        verdicts.extend(mode(format, fresh, node));
+    }
+    verdicts.push(("the node is part of the cluster", node.map(|_| ())));
+    verdicts
+}
+
+fn same_cluster(format: &Format, fresh: &Observed) -> Result<(), Violation> {
+    let identity = fresh.identity.as_ref();
+    let identity = identity.ok_or_else(|| violation("S6", "the identity is gone"))?;
+    let other = identity.cluster_id != format.request.cluster_id;
+    unless(other, "S6", "the cluster id changed")
+}
+
+fn same_pod(format: &Format, fresh: &Observed) -> Result<(), Violation> {
+    let pod = fresh.pods.get(&format.node_id);
+    let pod = pod.ok_or_else(|| violation("S7", "the pod is gone"))?;
+    let other = pod.uid != format.pod_uid || pod.terminating;
+    unless(other, "S7", "the pod is another one, or being deleted")
+}
+
+fn asks(format: &Format, fresh: &Observed) -> Result<(), Violation> {
+    let agent = fresh.agent(format.node_id);
+    let agent = agent.ok_or_else(|| violation("S7", "the agent does not answer any more"))?;
+    let asks = agent.state == AgentState::AwaitingFormat && agent.jvm.is_none();
+    unless(!asks, "S5", "the agent does not ask any more")
+}
+
+fn none_unseen(format: &Format, fresh: &Observed) -> Result<(), Violation> {
+    let (Some(identity), Some(agent)) = (&fresh.identity, fresh.agent(format.node_id)) else {
+        return Ok(());
+    };
+    let unseen = format::unseen(identity, agent, format.node_id).is_some();
+    unless(unseen, "S5", "a volume on record was not found beside the empty ones")
+}
+
+/// A disk that would be formatted, and its claim.
+struct Disk<'a> {
+    claim: Option<&'a Claim>,
+    perhaps_used: bool,
+}
+
+fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> Verdicts {
+    let registered = fresh.kafka.known().is_some_and(|kafka| kafka.brokers.contains_key(&node.id));
+    let restored = fresh.identity.as_ref().is_none_or(|identity| identity.voters.is_empty());
+    let on_record = |volume: &str| {
+        let identity = fresh.identity.as_ref();
+        identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
+    };
+    let volumes = format.request.volumes.iter();
+    let disks: Vec<Disk<'_>> = volumes
+        .map(|volume| Disk {
+            claim: fresh.claims.get(&desired.names.claim(node, volume)),
+            perhaps_used: on_record(volume) || registered || restored,
+        })
+        .collect();
+    let declared = |claim: &Claim| claim.accepted_uid.as_deref() == Some(claim.uid.as_str());
+    let undeclared =
+        |disk: &Disk<'_>| disk.perhaps_used && disk.claim.is_some_and(|claim| !declared(claim));
+    let used = disks.iter().any(|disk| disk.perhaps_used);
+    let kafka = fresh.kafka.known();
+    let last_copy = used && kafka.is_some_and(|kafka| kafka.no_copy_elsewhere(node.id).is_some());
+    vec![
+        (
+            "every claim is known",
+            unless(disks.iter().any(|disk| disk.claim.is_none()), "S5", "a claim is unknown"),
+        ),
+        (
+            "a loss was declared",
+            unless(disks.iter().any(undeclared), "S5", "a disk may have been in use"),
+        ),
+        (
+            "no voter is replaced",
+            unless(used && node.is_controller(), "S5", "the disk of a voter may have been in use"),
+        ),
+        (
+            "Kafka was asked for other copies",
+            unless(used && kafka.is_none(), "S5", "Kafka cannot be asked"),
+        ),
+        (
+            "other copies are in sync",
+            unless(last_copy, "S1", "a partition has no other in-sync replica"),
+        ),
+    ]
+}
+
+fn mode(format: &Format, fresh: &Observed, node: &Node) -> Verdicts {
+    let mode = &format.request.mode;
+    let first = fresh.identity.as_ref().is_some_and(|known| known.voters.contains_key(&node.id));
+    let as_first = matches!(mode, FormatMode::InitialControllers(_));
+    let plain = *mode == FormatMode::Plain;
+    vec![
+        (
+            "only first voters get the first voters' list",
+            unless(
+                as_first && !first,
+                "S3",
+                "only the first voters are formatted with the first voters' list",
+            ),
+        ),
+        (
+            "a controller gets a word on the quorum",
+            unless(
+                plain && node.is_controller(),
+                "S3",
+                "a controller is never formatted without a word on the quorum",
+            ),
+        ),
+    ]
+}

@@ -1,0 +1,316 @@
+//! Guards, each taken away in turn: for every one there is a world in which it alone refuses, so that
+//! without it the action would be permitted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ottla_crds::agent::{AgentState, FormatMode};
+use ottla_crds::kafka_cluster::AllowUnavailable;
+use ottla_plan::action::{Delete, Format, RestartPod, Target};
+use ottla_plan::object::Kind;
+use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, disk_key};
+use ottla_plan::{Action, Desired, Observed, check};
+use ottla_tests::world::{World, manifest};
+use serde_json::json;
+
+/// A destructive action in a world that permits it.
+struct Scene {
+    action: Action,
+    desired: Desired,
+    observed: Observed,
+}
+
+/// The name of a guard, and what makes it alone refuse.
+type Case = (&'static str, fn(&mut Scene));
+
+/// The cases of an action. A new destructive action does not compile before it has some.
+fn cases(action: &Action) -> &'static [Case] {
+    match action {
+        Action::RestartPod(restart) if restart.is_of_idle_node => &IDLE_RESTART,
+        Action::RestartPod(_) => &RESTART,
+        Action::Format(format) if format.node_id == VOTER => &FORMAT_OF_A_VOTER,
+        Action::Format(_) => &FORMAT,
+        Action::Delete(_) => &DELETE,
+        Action::NewIdentity { .. }
+        | Action::IssueAuthority { .. }
+        | Action::IssueLeaf(_)
+        | Action::Create(_)
+        | Action::Apply(_)
+        | Action::RecordDisks { .. }
+        | Action::AlterConfig(_)
+        | Action::ElectLeaders(_) => &[],
+    }
+}
+
+/// A node that is formatted as one of the first voters.
+const VOTER: i32 = 0;
+
+/// The node that a roll of a quickstart cluster restarts first.
+const RESTARTED: i32 = 1;
+
+/// The broker that is added to a quickstart cluster.
+const ADDED: i32 = 3;
+
+const RESTART: [Case; 12] = [
+    ("the pod is the one that is meant", |scene| {
+        pod(scene, RESTARTED).uid = "another".to_owned();
+    }),
+    ("the node is part of the cluster", |scene| forget(scene, RESTARTED, 1)),
+    ("a node taken for idle is", |scene| restart(scene).is_of_idle_node = true),
+    ("the roll is remembered", |scene| scene.observed.memory.roll = None),
+    ("Kubernetes may evict nobody", |scene| {
+        let budget = (Kind::PodDisruptionBudget, "orders-broker".to_owned());
+        let budget = scene.observed.children.get_mut(&budget).unwrap();
+        Arc::make_mut(&mut budget.live)["status"]["disruptionsAllowed"] = json!(1);
+    }),
+    ("no claim goes with the pod", |scene| terminate_claim(scene, RESTARTED)),
+    ("it does not read its logs again", |scene| {
+        pod(scene, RESTARTED).ready = false;
+        set_state(scene, RESTARTED, AgentState::Recovering);
+    }),
+    ("Kafka was asked", silence_kafka),
+    ("one disruption at a time", |scene| {
+        scene.observed.agents.insert(2, Answer::Unknown { reason: "it is silent".to_owned() });
+    }),
+    ("the quorum keeps its majority", |scene| {
+        kafka(scene).voters.get_mut(&2).unwrap().behind_milliseconds = Some(5_000);
+    }),
+    ("partitions keep enough in-sync replicas", |scene| {
+        partition(scene, &[0, RESTARTED, 2], &[RESTARTED, 2]);
+    }),
+    ("the spec allows what becomes unavailable", |scene| {
+        partition(scene, &[RESTARTED], &[RESTARTED]);
+        scene.desired.allow_unavailable = AllowUnavailable::None;
+    }),
+];
+
+const IDLE_RESTART: [Case; 1] = [("its claims stay", |scene| terminate_claim(scene, RESTARTED))];
+
+const FORMAT: [Case; 11] = [
+    ("the cluster id is the same", |scene| {
+        identity(scene).cluster_id = "another".to_owned();
+    }),
+    ("the pod is the one that is meant", |scene| pod(scene, ADDED).terminating = true),
+    ("the agent asks", |scene| set_state(scene, ADDED, AgentState::Starting)),
+    ("no volume on record is missing", |scene| record(scene, ADDED, "d9")),
+    ("the node is part of the cluster", |scene| forget(scene, ADDED, 3)),
+    ("every claim is known", |scene| {
+        scene.observed.claims.remove("orders-broker-3-d0");
+    }),
+    ("a loss was declared", |scene| record(scene, ADDED, "d0")),
+    ("Kafka was asked for other copies", |scene| {
+        declare(scene, ADDED);
+        silence_kafka(scene);
+    }),
+    ("other copies are in sync", |scene| {
+        declare(scene, ADDED);
+        partition(scene, &[ADDED], &[ADDED]);
+    }),
+    ("only first voters get the first voters' list", |scene| {
+        format(scene).request.mode = FormatMode::InitialControllers("3@there:9090:id".to_owned());
+    }),
+    ("the pod is the one that is meant", |scene| {
+        pod(scene, ADDED).uid = "another".to_owned();
+    }),
+];
+
+const FORMAT_OF_A_VOTER: [Case; 2] = [
+    ("no voter is replaced", |scene| {
+        declare(scene, VOTER);
+        scene.observed.kafka = Answer::Known(Kafka::default());
+    }),
+    ("a controller gets a word on the quorum", |scene| {
+        format(scene).request.mode = FormatMode::Plain;
+    }),
+];
+
+const DELETE: [Case; 3] = [
+    ("only configurations are deleted", |scene| {
+        let Action::Delete(delete) = &mut scene.action else { panic!("no deletion") };
+        delete.kind = Kind::Secret;
+    }),
+    ("no StatefulSet names it", |scene| {
+        let named = scene.observed.pods[&0].configuration.clone().unwrap();
+        let Action::Delete(delete) = &mut scene.action else { panic!("no deletion") };
+        delete.target.name = named;
+        pod(scene, 0).configuration = None;
+    }),
+    ("no pod mounts it", |scene| {
+        pod(scene, 0).configuration = Some("orders-broker-0-old".to_owned());
+    }),
+];
+
+#[test]
+fn without_any_one_guard_something_would_be_permitted() {
+    let mut all: BTreeSet<&str> = BTreeSet::new();
+    let mut shown: BTreeSet<&str> = BTreeSet::new();
+    for scene in [roll, idle, added, bootstrap, deletion] {
+        let permitted = scene();
+        assert!(refused(&permitted).is_empty(), "{:?}", refused(&permitted));
+        all.extend(names(&permitted));
+        for (name, change) in cases(&permitted.action) {
+            let mut changed = scene();
+            change(&mut changed);
+            assert_eq!(refused(&changed), [*name], "{}", changed.action.describe());
+            shown.insert(name);
+        }
+    }
+    assert_eq!(all, shown, "a guard without a case");
+}
+
+fn names(scene: &Scene) -> Vec<&'static str> {
+    let verdicts = check::guards(&scene.action, &scene.desired, &scene.observed);
+    verdicts.into_iter().map(|(name, _)| name).collect()
+}
+
+/// The guards that refuse.
+fn refused(scene: &Scene) -> Vec<&'static str> {
+    let verdicts = check::guards(&scene.action, &scene.desired, &scene.observed);
+    verdicts.into_iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| name).collect()
+}
+
+fn quickstart() -> World {
+    World::new(manifest(include_str!("../../examples/quickstart.yaml")).unwrap())
+}
+
+fn up() -> World {
+    let mut world = quickstart();
+    for _ in 0..4 {
+        while world.pass().unwrap().changed_something() {}
+        world.start_pods();
+        world.pass().unwrap();
+        world.run_nodes();
+    }
+    while world.pass().unwrap().changed_something() {}
+    world
+}
+
+/// The first moment at which a destructive action is planned.
+fn scene(mut world: World, is_meant: fn(&Action) -> bool) -> Scene {
+    for _ in 0..10 {
+        let found = world.plan().unwrap().actions.into_iter().find(is_meant);
+        let remembered = world.status().memory.roll.is_some();
+        if let Some(action) =
+            found.filter(|action| remembered || matches!(action, Action::Format(_)))
+        {
+            return Scene { action, desired: world.desired().unwrap(), observed: world.observe() };
+        }
+        world.pass().unwrap();
+    }
+    panic!("nothing destructive is planned");
+}
+
+/// A node that serves is to be restarted.
+fn roll() -> Scene {
+    let mut world = up();
+    world.edit(&["spec", "config"], json!({ "log.retention.hours": "24" })).unwrap();
+    scene(world, |action| matches!(action, Action::RestartPod(_)))
+}
+
+/// A node that waits for the word to format is to be restarted.
+fn idle() -> Scene {
+    let mut scene = roll();
+    restart(&mut scene).is_of_idle_node = true;
+    pod(&mut scene, RESTARTED).ready = false;
+    set_state(&mut scene, RESTARTED, AgentState::AwaitingFormat);
+    scene
+}
+
+/// A broker that is new is to be formatted.
+fn added() -> Scene {
+    let mut world = up();
+    world.edit(&["spec", "brokers", "replicas"], json!(4)).unwrap();
+    while world.pass().unwrap().changed_something() {}
+    world.start_pods();
+    scene(world, |action| matches!(action, Action::Format(_)))
+}
+
+/// The first voters are to be formatted.
+fn bootstrap() -> Scene {
+    let mut world = quickstart();
+    while world.pass().unwrap().changed_something() {}
+    world.start_pods();
+    scene(world, |action| matches!(action, Action::Format(format) if format.node_id == VOTER))
+}
+
+/// A configuration that nobody uses is to be deleted.
+fn deletion() -> Scene {
+    let world = up();
+    let target = Target {
+        name: "orders-broker-0-old".to_owned(),
+        uid: "uid".to_owned(),
+        resource_version: "1".to_owned(),
+    };
+    let action =
+        Action::Delete(Delete { kind: Kind::ConfigMap, target, reason: "unused".to_owned() });
+    Scene { action, desired: world.desired().unwrap(), observed: world.observe() }
+}
+
+fn restart(scene: &mut Scene) -> &mut RestartPod {
+    let Action::RestartPod(restart) = &mut scene.action else { panic!("no restart") };
+    assert_eq!(restart.node_id, RESTARTED);
+    restart
+}
+
+fn format(scene: &mut Scene) -> &mut Format {
+    let Action::Format(format) = &mut scene.action else { panic!("no format") };
+    format
+}
+
+fn pod(scene: &mut Scene, id: i32) -> &mut ottla_plan::observed::Pod {
+    scene.observed.pods.get_mut(&id).unwrap()
+}
+
+fn identity(scene: &mut Scene) -> &mut Identity {
+    scene.observed.identity.as_mut().unwrap()
+}
+
+fn kafka(scene: &mut Scene) -> &mut Kafka {
+    let Answer::Known(kafka) = &mut scene.observed.kafka else { panic!("Kafka is silent") };
+    kafka
+}
+
+fn silence_kafka(scene: &mut Scene) {
+    scene.observed.kafka = Answer::Unknown { reason: "it is silent".to_owned() };
+}
+
+fn set_state(scene: &mut Scene, id: i32, state: AgentState) {
+    let Some(Answer::Known(agent)) = scene.observed.agents.get_mut(&id) else {
+        panic!("agent {id} is silent")
+    };
+    agent.state = state;
+    agent.jvm = agent.jvm.take().filter(|_| state == AgentState::Recovering);
+}
+
+/// A partition that needs two in-sync replicas, or all it has.
+fn partition(scene: &mut Scene, replicas: &[i32], in_sync: &[i32]) {
+    let mut partitions = Partitions::default();
+    partitions.begin_topic("payments", 2);
+    partitions.push(0, in_sync.first().copied(), replicas, in_sync);
+    kafka(scene).partitions = partitions;
+}
+
+fn record(scene: &mut Scene, id: i32, volume: &str) {
+    identity(scene).disks.insert(disk_key(id, volume), "directory".to_owned());
+}
+
+/// The node's disk was in use, and a person declared its loss.
+fn declare(scene: &mut Scene, id: i32) {
+    record(scene, id, "d0");
+    let claim = scene.observed.claims.get_mut(&format!("orders-broker-{id}-d0")).unwrap();
+    claim.accepted_uid = Some(claim.uid.clone());
+}
+
+fn terminate_claim(scene: &mut Scene, id: i32) {
+    let claims = scene.observed.claims.values_mut();
+    claims.filter(|claim| claim.node_id == id).for_each(|claim| claim.terminating = true);
+}
+
+/// Nothing of a node is left, and the spec does not ask for it.
+fn forget(scene: &mut Scene, id: i32, replicas: i32) {
+    let set = (Kind::StatefulSet, format!("orders-broker-{id}"));
+    scene.observed.children.remove(&set).unwrap();
+    let claims: BTreeMap<_, _> = std::mem::take(&mut scene.observed.claims);
+    scene.observed.claims = claims.into_iter().filter(|(_, one)| one.node_id != id).collect();
+    scene.desired.brokers.replicas = replicas;
+}
