@@ -14,9 +14,11 @@ mod e2e {
     mod diagnosis;
     mod disk;
     mod disks;
+    mod drained;
     mod drift;
     mod exec;
     mod firewall;
+    mod joined;
     mod kcat;
     mod killed;
     mod manifest;

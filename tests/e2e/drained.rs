@@ -1,0 +1,83 @@
+//! A Kubernetes node is drained in the middle of a roll: its broker is evicted only when the roll can
+//! do without it, and at no moment are two brokers down.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::EvictParams;
+use kube::{Api, Client, Config, ResourceExt as _};
+use serde_json::json;
+
+use super::cluster::{Cluster, READY_WITHIN, not_ready};
+use super::killed;
+use super::manifest;
+use super::stage::{Stage, play, say};
+use super::verifier::Verifier;
+use super::wait::{spell, until};
+
+const TOO_MANY_REQUESTS: u16 = 429;
+
+/// `kubectl drain` tries again each five seconds.
+const TRIES_EACH: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn drained() -> anyhow::Result<()> {
+    play("drained", scenario).await
+}
+
+async fn scenario(stage: &Stage) -> anyhow::Result<()> {
+    let base = manifest::quickstart()?;
+    let cluster = Cluster::raise(stage, &base).await?;
+    let verifier = Verifier::beside(&cluster).await?;
+    // The roll comes to the active controller last.
+    let last = format!("orders-broker-{}-0", killed::leader(&cluster).await?);
+    let changed = manifest::with(&base, &[("/spec/config/queued.max.requests", json!("400"))])?;
+    stage.apply(&changed).await?;
+    until("the roll to begin", READY_WITHIN, async || {
+        let down = down(&cluster).await?;
+        Ok(if down.is_empty() { Err("every pod is Ready".to_owned()) } else { Ok(()) })
+    })
+    .await?;
+    let started = Instant::now();
+    let refused = drain(&cluster, &last).await?;
+    ensure!(refused > 0, "{last} was evicted in the middle of the roll");
+    say(&format!(
+        "drained: {last} was refused {refused} times and evicted after {}",
+        spell(started.elapsed())
+    ));
+    cluster.ready().await?;
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("drained").await
+}
+
+/// Evicts a pod as `kubectl drain` does, again and again until it is allowed; how often it was not.
+async fn drain(cluster: &Cluster<'_>, pod: &str) -> anyhow::Result<usize> {
+    // By itself the client would try for minutes and tell nobody.
+    let mut config = Config::infer().await?;
+    config.default_retry = false;
+    let pods: Api<Pod> = Api::namespaced(Client::try_from(config)?, &cluster.stage.namespace);
+    let started = Instant::now();
+    let mut refused = 0;
+    while started.elapsed() < READY_WITHIN {
+        let before = down(cluster).await?;
+        ensure!(before.len() <= 1, "more than one pod is down at once: {before:?}");
+        match pods.evict(pod, &EvictParams::default()).await {
+            Ok(_) => {
+                let down = down(cluster).await?;
+                ensure!(down.len() <= 1, "{pod} was evicted while {before:?} was down");
+                return Ok(refused);
+            }
+            Err(kube::Error::Api(status)) if status.code == TOO_MANY_REQUESTS => refused += 1,
+            Err(error) => bail!("{pod} could not be evicted: {error}"),
+        }
+        tokio::time::sleep(TRIES_EACH).await;
+    }
+    bail!("{pod} could never be evicted");
+}
+
+/// Pods that are not Ready, or on their way out.
+async fn down(cluster: &Cluster<'_>) -> anyhow::Result<Vec<String>> {
+    let pods = cluster.pods().await?;
+    Ok(pods.iter().filter(|pod| not_ready(pod).is_some()).map(|pod| pod.name_any()).collect())
+}
