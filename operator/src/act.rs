@@ -73,8 +73,19 @@ pub struct Failure {
     pub action: String,
     /// Why.
     pub error: ActError,
-    /// Whether what comes later must wait for it.
-    pub blocks: bool,
+    /// What has to wait for it.
+    pub holds_back: HeldBack,
+}
+
+/// What has to wait for something that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBack {
+    /// Nothing: all is as good as before.
+    Nothing,
+    /// Restarts of nodes that serve: the edit is not taken as a whole.
+    Restarts,
+    /// Whatever comes later, because it builds upon it.
+    Everything,
 }
 
 /// What came of the actions of a pass.
@@ -97,7 +108,18 @@ impl Outcome {
     /// Whether something failed that later actions build upon.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        self.failed.iter().any(|failure| failure.blocks)
+        self.failed.iter().any(|failure| failure.holds_back == HeldBack::Everything)
+    }
+
+    /// Whether an action has to wait for something that failed.
+    #[must_use]
+    pub fn holds_back(&self, action: &Action) -> bool {
+        let restarts = matches!(action, Action::RestartPod(restart) if !restart.is_of_idle_node);
+        self.failed.iter().any(|failure| match failure.holds_back {
+            HeldBack::Nothing => false,
+            HeldBack::Restarts => restarts,
+            HeldBack::Everything => true,
+        })
     }
 }
 
@@ -142,7 +164,7 @@ pub async fn act_permitted(
             None => outcome.failed.push(Failure {
                 action: "a permitted action".to_owned(),
                 error: ActError::Expired,
-                blocks: true,
+                holds_back: HeldBack::Everything,
             }),
         }
     }
@@ -153,15 +175,21 @@ fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
     match result {
         Ok(()) => outcome.applied.push(action),
         Err(error) => {
-            let blocks = !is_growth(&action);
-            outcome.failed.push(Failure { action: action.describe(), error, blocks });
+            let holds_back = held_back_by(&action);
+            outcome.failed.push(Failure { action: action.describe(), error, holds_back });
         }
     }
 }
 
-/// A claim that does not grow, because its class cannot, is as good as before.
-fn is_growth(action: &Action) -> bool {
-    matches!(action, Action::Apply(rewrite) if rewrite.object.kind == Kind::PersistentVolumeClaim)
+fn held_back_by(action: &Action) -> HeldBack {
+    match action {
+        // A claim that does not grow, because its class cannot, is as good as before.
+        Action::Apply(rewrite) if rewrite.object.kind == Kind::PersistentVolumeClaim => {
+            HeldBack::Nothing
+        }
+        Action::AlterConfig(_) => HeldBack::Restarts,
+        _ => HeldBack::Everything,
+    }
 }
 
 async fn harmless(

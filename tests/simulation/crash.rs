@@ -34,7 +34,10 @@ fn a_roll_survives_a_crash_at_every_write() {
 fn end(dedicated: bool, mishap: Option<(usize, Mishap)>) -> Option<BTreeMap<String, usize>> {
     let mut world = born(dedicated).clone();
     world
-        .edit(&["spec", "config"], json!({ "log.retention.hours": "7", "num.io.threads": "50" }))
+        .edit(
+            &["spec", "config"],
+            json!({ "log.retention.hours": "7", "message.max.bytes": "2000000" }),
+        )
         .unwrap();
     let met = mishap.is_none_or(|(write, mishap)| disturbed(&mut world, write, mishap));
     if !met {

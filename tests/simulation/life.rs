@@ -175,13 +175,13 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::Configure(number) => world
             .edit(&["spec", "config", "log.retention.hours"], (number % 5 + 1).to_string().into()),
         Event::ConfigureLive(number) if number.is_multiple_of(4) => {
-            world.edit(&["spec", "config", "num.io.threads"], Value::Null)
+            world.edit(&["spec", "config", "message.max.bytes"], Value::Null)
         }
         Event::ConfigureLive(number) => {
-            world.edit(&["spec", "config", "num.io.threads"], number.to_string().into())
+            world.edit(&["spec", "config", "message.max.bytes"], number.to_string().into())
         }
         Event::ConfigureByHand(number) => {
-            let key = ["num.io.threads", "compression.type"][usize::from(number % 2)];
+            let key = ["message.max.bytes", "compression.type"][usize::from(number % 2)];
             world.set_config(key, &(number % 8 + 4).to_string());
             Ok(())
         }

@@ -10,10 +10,9 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 17] = [
     ("reason: configuration", "configuration log.retention.hours"),
-    ("configured live", "while they run: num.io.threads"),
-    ("a step of threads", "num.io.threads 16 -> 32"),
+    ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
     ("reason: heap", "JVM heap"),
     ("reason: image", "image "),

@@ -124,7 +124,7 @@ fn work_on_nodes(
     plan.report.roll = roll.report;
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.actions.extend(roll.actions);
-    plan.actions.extend(configuration::plan(desired, observed));
+    plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));

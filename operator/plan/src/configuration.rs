@@ -2,6 +2,7 @@
 //! dynamic configuration, and is put right wherever that differs from the spec.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::action::{Action, ConfigChange};
 use crate::desired::Desired;
@@ -22,19 +23,26 @@ const THROTTLES: [&str; 3] = [
 
 /// What has to change so that the cluster's dynamic configuration is as the spec wants it. Without
 /// an active controller nothing can.
-pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Option<Action> {
+///
+/// What is set by hand goes where nodes take the key while they run. Where they read it only when they
+/// start, it goes if the spec names the key, and not before every node has started with that: in
+/// between nodes would work by Kafka's default.
+pub(crate) fn plan(desired: &Desired, observed: &Observed, rolls: bool) -> Option<Action> {
     let kafka = observed.kafka.known().filter(|kafka| kafka.leader.is_some())?;
     let (wanted, found) = (wanted(desired, kafka), &kafka.dynamic_config);
     let leftovers = found.keys().filter(|key| {
-        !wanted.contains_key(*key)
-            && is_live(&desired.version, key)
-            && !THROTTLES.contains(&key.as_str())
+        let live = is_live(&desired.version, key) && !THROTTLES.contains(&key.as_str());
+        let shadows = desired.config.contains_key(*key) && !rolls;
+        !wanted.contains_key(*key) && (live || shadows)
     });
     let changes: BTreeMap<String, ConfigChange> = wanted
         .keys()
         .chain(leftovers)
         .filter(|key| wanted.get(*key) != found.get(*key))
-        .map(|key| (key.clone(), change(&desired.version, key, found.get(key), wanted.get(key))))
+        .map(|key| {
+            let (from, to) = (found.get(key).cloned(), wanted.get(key).cloned());
+            (key.clone(), ConfigChange { from, to })
+        })
         .collect();
     (!changes.is_empty()).then_some(Action::AlterConfig(changes))
 }
@@ -44,87 +52,89 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Option<Action> {
 /// and cannot be removed.
 fn wanted(desired: &Desired, kafka: &Kafka) -> BTreeMap<String, String> {
     let mut wanted = desired.live_config.clone();
-    wanted.entry(MIN_IN_SYNC.to_owned()).or_insert_with(|| {
-        let default = properties::min_in_sync(desired.brokers.replicas);
-        let found = kafka.dynamic_config.get(MIN_IN_SYNC).filter(|_| makes_scarce(kafka, default));
-        found.cloned().unwrap_or_else(|| default.to_string())
-    });
+    let found = kafka.dynamic_config.get(MIN_IN_SYNC);
+    let default = properties::min_in_sync(desired.brokers.replicas);
+    let named = wanted.entry(MIN_IN_SYNC.to_owned());
+    let by_user = matches!(named, Entry::Occupied(_));
+    let value = named.or_insert_with(|| default.to_string());
+    let count = |text: &String| text.trim().parse::<i32>().ok();
+    if let (Some(text), Some(now), Some(then)) = (found, found.and_then(count), count(value)) {
+        let raises = then > now && may_raise(desired, kafka, then, by_user);
+        let lowers = then < now && by_user;
+        if !raises && !lowers {
+            value.clone_from(text);
+        }
+    }
     wanted
 }
 
-/// Whether partitions with a replica to spare would have none, so that no node with one could ever be
-/// restarted: more brokers alone are no reason for that.
-fn makes_scarce(kafka: &Kafka, min_in_sync: i32) -> bool {
-    let least = usize::try_from(min_in_sync).unwrap_or_default();
+/// Writing it makes Kafka forget which replicas beside those in sync have every record (its eligible
+/// leaders), so that it is raised only while every replica is in sync. Without a user's word it is not
+/// raised either where brokers are still to come, or where a partition would have no replica to spare
+/// any more, so that its brokers could never be restarted.
+fn may_raise(desired: &Desired, kafka: &Kafka, min_in_sync: i32, by_user: bool) -> bool {
+    let count = |number: i32| usize::try_from(number).unwrap_or_default();
+    let complete = kafka.partitions.tally().under_replicated.count == 0;
+    let here = kafka.brokers.values().filter(|fenced| !**fenced).count();
     let spares = |replicas: usize, least: usize| replicas > least;
-    kafka.partitions.iter().any(|partition| {
-        let replicas = partition.replicas.len();
-        spares(replicas, partition.min_in_sync) && !spares(replicas, least)
-    })
-}
-
-fn change(
-    version: &str,
-    key: &str,
-    from: Option<&String>,
-    wanted: Option<&String>,
-) -> ConfigChange {
-    let step = is_of_threads(key).then(|| step(version, key, from, wanted)).flatten();
-    ConfigChange { from: from.cloned(), to: step.or_else(|| wanted.cloned()) }
-}
-
-/// Kafka lets a pool of threads at most double or halve at once
-/// (`DynamicThreadPool.validateReconfiguration`).
-fn is_of_threads(key: &str) -> bool {
-    key.contains("thread") || key == "num.replica.fetchers"
-}
-
-/// A count of threads on the way to one that is too far away for one change.
-fn step(
-    version: &str,
-    key: &str,
-    from: Option<&String>,
-    wanted: Option<&String>,
-) -> Option<String> {
-    let default = find(version, key)?.default;
-    let count = |value: Option<&String>| value.map_or(default, String::as_str).parse::<i64>().ok();
-    let (now, wanted) = (count(from)?, count(wanted)?);
-    let next = wanted.clamp(now / 2, now.saturating_mul(2));
-    (next != wanted && next != now && next > 0).then(|| next.to_string())
+    let makes_scarce = || {
+        kafka.partitions.iter().any(|partition| {
+            let replicas = partition.replicas.len();
+            spares(replicas, partition.min_in_sync) && !spares(replicas, count(min_in_sync))
+        })
+    };
+    complete && (by_user || (here >= count(desired.brokers.replicas) && !makes_scarce()))
 }
 
 #[cfg(test)]
 mod tests {
+    use ottla_crds::KafkaCluster;
+
     use super::*;
+    use crate::desired::Settings;
+    use crate::observed::Partitions;
 
-    /// Every value of the key on its way, from where it is to where it is wanted; nothing where it is
-    /// left to its default.
-    fn way(key: &str, from: Option<&str>, to: Option<&str>) -> Vec<Option<String>> {
-        let (mut at, to) = (from.map(ToOwned::to_owned), to.map(ToOwned::to_owned));
-        let mut way = Vec::new();
-        while at != to && way.len() < 10 {
-            at = change("4.3.1", key, at.as_ref(), to.as_ref()).to;
-            way.push(at.clone());
-        }
-        way
-    }
-
-    fn steps(values: &[&str]) -> Vec<Option<String>> {
-        values.iter().map(|value| Some((*value).to_owned())).collect()
+    /// What becomes of the number of replicas that must be in sync, where it is `found`, and the spec of
+    /// three brokers says `named`, of a partition with these replicas and in-sync ones.
+    fn becomes(found: &str, named: Option<&str>, replicas: &[i32], in_sync: &[i32]) -> String {
+        let quickstart = include_str!("../../../examples/quickstart.yaml");
+        let mut cluster: KafkaCluster = serde_yaml::from_str(quickstart).unwrap_or_else(|error| {
+            panic!("{error}");
+        });
+        let named = named.map(|value| (MIN_IN_SYNC.to_owned(), value.to_owned()));
+        cluster.spec.config.extend(named);
+        let settings = Settings {
+            installation: String::new(),
+            operator_namespace: String::new(),
+            image_template: String::new(),
+        };
+        let Ok(desired) = Desired::parse(&cluster, &settings) else { panic!("a wrong spec") };
+        let mut partitions = Partitions::default();
+        partitions.begin_topic("payments", found.parse().unwrap_or_default());
+        partitions.push(0, in_sync.first().copied(), replicas, in_sync);
+        let kafka = Kafka {
+            brokers: [0, 1, 2].map(|id| (id, false)).into(),
+            partitions,
+            dynamic_config: BTreeMap::from([(MIN_IN_SYNC.to_owned(), found.to_owned())]),
+            ..Kafka::default()
+        };
+        wanted(&desired, &kafka).remove(MIN_IN_SYNC).unwrap_or_default()
     }
 
     #[test]
-    fn threads_double_or_halve_at_most_until_they_are_as_many_as_wanted() {
-        let key = "num.io.threads";
-        assert_eq!(way(key, None, Some("16")), steps(&["16"]));
-        assert_eq!(way(key, None, Some("50")), steps(&["16", "32", "50"]));
-        assert_eq!(way(key, Some("50"), Some("5")), steps(&["25", "12", "6", "5"]));
-        assert_eq!(way(key, Some("50"), None), [steps(&["25", "12"]), vec![None]].concat());
+    fn without_a_users_word_it_is_only_raised_and_only_where_that_hurts_nobody() {
+        let (three, two) = ([0, 1, 2], [0, 1]);
+        assert_eq!(becomes("1", None, &three, &three), "2");
+        assert_eq!(becomes("1", None, &three, &two), "1", "a replica is not in sync");
+        assert_eq!(becomes("1", None, &two, &two), "1", "no replica would be left to spare");
+        assert_eq!(becomes("3", None, &three, &three), "3", "never lowered");
     }
 
     #[test]
-    fn what_is_no_count_of_threads_changes_at_once() {
-        assert_eq!(way("message.max.bytes", None, Some("1")), steps(&["1"]));
-        assert_eq!(way("compression.type", Some("zstd"), None), [None]);
+    fn a_user_may_lower_it_at_any_time_and_raise_it_while_all_is_in_sync() {
+        let (three, two) = ([0, 1, 2], [0, 1]);
+        assert_eq!(becomes("2", Some("1"), &three, &[0]), "1");
+        assert_eq!(becomes("2", Some("3"), &three, &three), "3");
+        assert_eq!(becomes("2", Some("3"), &three, &two), "2");
     }
 }

@@ -79,14 +79,15 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
         ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));
     }
     let claims = observed.claims.values();
-    let noted: Noted<'_> = claims
-        .filter_map(|claim| Some(((claim.group, claim.node_id), claim.rack.as_deref()?)))
-        .collect();
+    let mut noted = Noted::new();
+    for claim in claims {
+        noted.entry((claim.group, claim.node_id)).or_insert(claim.rack.as_deref());
+    }
     ids.into_iter().map(|(group, id)| node(desired, &noted, group, id)).collect()
 }
 
-/// The racks noted on claims, by group and node id.
-type Noted<'a> = BTreeMap<(Group, i32), &'a str>;
+/// The rack noted on a node's first claim, by group and node id.
+type Noted<'a> = BTreeMap<(Group, i32), Option<&'a str>>;
 
 fn node(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Node {
     let colocated_voter = group == Group::Broker && !desired.dedicated() && id < desired.voters;
@@ -101,7 +102,7 @@ fn node(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Node {
 /// The rack noted on the node's claims wins, because its disk is there.
 fn rack(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Option<String> {
     let racks = desired.racks.as_ref()?;
-    if let Some(rack) = noted.get(&(group, id)) {
+    if let Some(Some(rack)) = noted.get(&(group, id)) {
         return Some((*rack).to_owned());
     }
     let first = if group == Group::Controller { FIRST_CONTROLLER_ID } else { 0 };

@@ -1,7 +1,9 @@
 //! Kubernetes objects as trees: their kinds, their hash, and whether what lives is what is wanted.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::names::DESIRED_ANNOTATION;
 use crate::quantity;
@@ -66,34 +68,97 @@ impl Kind {
     }
 }
 
-/// An object as we want it: the tree that is sent, with the hash of itself as an annotation.
+/// What many objects have in common, built and hashed once.
+#[derive(Debug, Default, PartialEq)]
+pub struct Common {
+    tree: Value,
+    hash: String,
+}
+
+impl Common {
+    /// What is the same in the trees of many objects.
+    #[must_use]
+    pub fn new(tree: Value) -> Arc<Common> {
+        Arc::new(Common { hash: hash(&tree), tree })
+    }
+}
+
+/// An object as we want it: what it has in common with others and, over that, what is its own, the
+/// hash of both included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// Its kind.
     pub kind: Kind,
     /// Its name.
     pub name: String,
-    /// The whole tree, `apiVersion` and `kind` included.
-    pub tree: Value,
+    /// Maps of what is its own are laid over those that it has in common with others; anything else
+    /// of its own takes the place of what is there.
+    pub own: Value,
+    common: Arc<Common>,
 }
 
 impl Object {
-    /// An object from its tree, which gets `apiVersion`, `kind` and the hash annotation.
+    /// An object that has nothing in common with others.
     #[must_use]
-    pub fn new(kind: Kind, name: String, mut tree: Value) -> Object {
-        let (api_version, word, _) = kind.words();
+    pub fn new(kind: Kind, name: String, tree: Value) -> Object {
+        let common = Common::new(Value::Object(Map::new()));
+        Object::over(&common, kind, name, tree)
+    }
+
+    /// An object that is its own over what many have in common. It gets the hash annotation.
+    #[must_use]
+    pub fn over(common: &Arc<Common>, kind: Kind, name: String, mut own: Value) -> Object {
+        let hash = hash(&(&common.hash, kind.words(), &own));
+        own["metadata"]["annotations"][DESIRED_ANNOTATION] = hash.into();
+        Object { kind, name, own, common: Arc::clone(common) }
+    }
+
+    /// The whole tree, `apiVersion` and `kind` included.
+    #[must_use]
+    pub fn tree(&self) -> Value {
+        let mut tree = laid_over(&self.common.tree, &self.own);
+        let (api_version, word, _) = self.kind.words();
         tree["apiVersion"] = api_version.into();
         tree["kind"] = word.into();
-        let hash = hash(&tree);
-        tree["metadata"]["annotations"][DESIRED_ANNOTATION] = hash.into();
-        Object { kind, name, tree }
+        tree
     }
 
     /// The hash of what is wanted.
     #[must_use]
     pub fn hash(&self) -> &str {
-        desired_hash(&self.tree).unwrap_or_default()
+        desired_hash(&self.own).unwrap_or_default()
     }
+
+    /// Whether everything that is wanted is in a live tree, too.
+    #[must_use]
+    pub fn is_in(&self, live: &Value) -> bool {
+        both_hold("", &self.common.tree, &self.own, Some(live))
+    }
+}
+
+fn laid_over(common: &Value, own: &Value) -> Value {
+    let (Value::Object(common), Value::Object(own)) = (common, own) else { return own.clone() };
+    let mut tree = common.clone();
+    for (key, own) in own {
+        let laid = common.get(key).map_or_else(|| own.clone(), |common| laid_over(common, own));
+        tree.insert(key.clone(), laid);
+    }
+    Value::Object(tree)
+}
+
+/// As [`holds`], of what `own` laid over `common` would be.
+fn both_hold(key: &str, common: &Value, own: &Value, live: Option<&Value>) -> bool {
+    let (Value::Object(common), Value::Object(own), Some(Value::Object(live))) =
+        (common, own, live)
+    else {
+        return field_holds(key, own, live);
+    };
+    let of_common = common.iter().all(|(key, common)| match own.get(key) {
+        Some(own) => both_hold(key, common, own, live.get(key)),
+        None => field_holds(key, common, live.get(key)),
+    });
+    let mut alone = own.iter().filter(|(key, _)| !common.contains_key(*key));
+    of_common && alone.all(|(key, own)| field_holds(key, own, live.get(key)))
 }
 
 /// The hash annotation of an object, wanted or live.
@@ -213,6 +278,35 @@ mod tests {
             "ownerReferences": [1, 2],
         });
         assert_eq!(foreign_lists(&wanted, &live), [["spec", "ports"]]);
+    }
+
+    #[test]
+    fn what_is_an_objects_own_lies_over_what_is_common() {
+        let common = Common::new(json!({ "metadata": { "labels": { "a": "1" } }, "list": [1, 2] }));
+        let own = json!({ "metadata": { "labels": { "b": "2" } }, "list": [3] });
+        let object = Object::over(&common, Kind::Service, "some".to_owned(), own);
+        let tree = object.tree();
+        assert_eq!(tree["metadata"]["labels"], json!({ "a": "1", "b": "2" }));
+        assert_eq!(tree["list"], json!([3]));
+        assert!(object.is_in(&tree) && holds(&tree, &tree));
+        for pointer in ["/metadata/labels/a", "/metadata/labels/b", "/list/0"] {
+            let mut changed = tree.clone();
+            *changed.pointer_mut(pointer).unwrap() = json!("changed");
+            assert!(!object.is_in(&changed), "{pointer}");
+        }
+        for key in ["list", "metadata"] {
+            let mut without = tree.clone();
+            without.as_object_mut().unwrap().remove(key);
+            assert!(!object.is_in(&without), "{key}");
+        }
+    }
+
+    /// Trees are compared key by key, side by side.
+    #[test]
+    fn keys_of_a_tree_are_in_order() {
+        let tree = json!({ "b": 1, "a": 2, "c": 3 });
+        let keys: Vec<&String> = tree.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["a", "b", "c"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::desired::Desired;
 use crate::names::NODE_LABEL;
 use crate::node::Node;
-use crate::object::{Kind, Object, desired_hash, foreign_lists, holds};
+use crate::object::{Kind, Object, desired_hash, foreign_lists};
 use crate::observed::{Child, Observed, Pod};
 use crate::report::WaitingOn;
 use crate::resources::blueprint::Blueprint;
@@ -24,7 +24,7 @@ pub(crate) fn object(observed: &Observed, object: &Object) -> Result<Option<Acti
     };
     usable(object, child)?;
     let same = desired_hash(&child.live) == Some(object.hash());
-    if same && holds(&object.tree, &child.live) {
+    if same && object.is_in(&child.live) {
         return Ok(None);
     }
     Ok(Some(Action::Apply(rewrite(object.clone(), child))))
@@ -36,7 +36,7 @@ fn rewrite(object: Object, child: &Child) -> Rewrite {
         uid: child.uid.clone(),
         resource_version: child.resource_version.clone(),
     };
-    let lists = foreign_lists(&object.tree, &child.live);
+    let lists = foreign_lists(&object.tree(), &child.live);
     Rewrite { object, target, lists }
 }
 
@@ -130,11 +130,11 @@ fn set(
         return;
     }
     let pod = observed.pods.get(&node.id);
-    let template = stateful_set::template_hash(&wanted.set.tree);
+    let template = stateful_set::template_hash(&wanted.set.own);
     let same_template = stateful_set::template_hash(&child.live) == template;
     let idle = pod.is_none_or(|pod| serves_nobody(observed, node, pod));
-    let same = desired_hash(&child.live) == Some(wanted.set.hash())
-        && holds(&wanted.set.tree, &child.live);
+    let same =
+        desired_hash(&child.live) == Some(wanted.set.hash()) && wanted.set.is_in(&child.live);
     if !same && (same_template || idle) {
         steps.actions.push(Action::Apply(rewrite(wanted.set.clone(), child)));
     }

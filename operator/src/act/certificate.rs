@@ -33,7 +33,7 @@ pub(super) async fn authority(
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(ActError::Certificate)?;
     let certificate = params.self_signed(&key).map_err(ActError::Certificate)?.pem();
-    let mut tree = object.tree.clone();
+    let mut tree = object.tree();
     tree["stringData"] = json!({
         CERTIFICATE: certificate,
         AUTHORITY: certificate,
@@ -59,7 +59,7 @@ pub(super) async fn leaf(client: &Client, namespace: &str, leaf: &Leaf) -> Resul
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().map_err(ActError::Certificate)?;
     let certificate = params.signed_by(&key, &issuer).map_err(ActError::Certificate)?.pem();
-    let mut tree = leaf.object.tree.clone();
+    let mut tree = leaf.object.tree();
     tree["stringData"] = json!({
         CERTIFICATE: certificate,
         AUTHORITY: authority_pem,

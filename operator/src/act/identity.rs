@@ -22,7 +22,7 @@ pub(super) async fn create(
 ) -> Result<(), ActError> {
     let directories: Result<BTreeMap<i32, String>, ActError> =
         voters.iter().map(|id| Ok((*id, kafka_id()?))).collect();
-    let mut tree = object.tree.clone();
+    let mut tree = object.tree();
     tree["data"] = json!({
         CLUSTER_ID: kafka_id()?,
         VOTERS: serde_json::to_string(&directories?).map_err(ActError::Malformed)?,

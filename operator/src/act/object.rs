@@ -19,7 +19,7 @@ pub(super) async fn create(
     namespace: &str,
     object: &Object,
 ) -> Result<(), ActError> {
-    create_with(client, namespace, object, object.tree.clone()).await
+    create_with(client, namespace, object, object.tree()).await
 }
 
 /// As [`create`], with content that the plan did not carry.
@@ -66,7 +66,7 @@ pub(super) async fn apply(
 ) -> Result<(), ActError> {
     let api = api(client, namespace, object.kind);
     own(&api, target, lists).await?;
-    let mut tree = object.tree.clone();
+    let mut tree = object.tree();
     tree["metadata"]["uid"] = target.uid.as_str().into();
     let params = PatchParams::apply(FIELD_MANAGER).force();
     api.patch(&target.name, &params, &Patch::Apply(tree)).await.map_err(ActError::Api)?;

@@ -147,11 +147,12 @@ async fn carry_out(
     plan: &Plan,
 ) -> Outcome {
     let namespace = cluster.namespace().unwrap_or_default();
-    let (destructive, harmless): (Vec<Action>, Vec<Action>) =
+    let (mut destructive, harmless): (Vec<Action>, Vec<Action>) =
         plan.actions.iter().cloned().partition(Action::is_destructive);
     let mut outcome = act(context, &namespace, &observation.ways, harmless).await;
     let Ok(desired) = desired else { return outcome };
-    if destructive.is_empty() || outcome.is_blocked() {
+    destructive.retain(|action| !outcome.holds_back(action));
+    if destructive.is_empty() {
         return outcome;
     }
     match guard::permits(context, cluster, desired, destructive).await {

@@ -118,6 +118,7 @@ impl World {
         if self.harmless(&plan, outcome) && current {
             self.destructive(&plan, outcome)?;
         }
+        self.kafka.config_failed = false;
         Ok(plan)
     }
 
@@ -169,7 +170,7 @@ impl World {
             stages.entry(action.stage()).or_default().push(action);
         }
         for actions in stages.into_values() {
-            let refused_before = outcome.not_done.len();
+            let mut blocked = false;
             for action in actions {
                 let text = action.describe();
                 let heard = self.write_mishap(outcome, |world| world.write(action));
@@ -181,10 +182,13 @@ impl World {
                     Err(refused) => {
                         self.note_stranger(action, &refused);
                         outcome.not_done.push(format!("{text}: {refused}"));
+                        let config = matches!(action, Action::AlterConfig(_));
+                        self.kafka.config_failed |= config;
+                        blocked |= !config;
                     }
                 }
             }
-            if outcome.not_done.len() > refused_before {
+            if blocked {
                 return false;
             }
         }
@@ -235,7 +239,7 @@ impl World {
     }
 
     fn create(&mut self, object: &Object) -> Result<(), Refused> {
-        self.store.create(object, object.tree.clone(), self.now.as_second())?;
+        self.store.create(object, object.tree(), self.now.as_second())?;
         if object.kind == Kind::PersistentVolumeClaim {
             self.disks.entry(object.name.clone()).or_insert(Disk::Empty);
         }
@@ -245,7 +249,7 @@ impl World {
     fn new_identity(&mut self, object: &Object, voters: &[i32]) -> Result<(), Refused> {
         let directories: BTreeMap<i32, String> =
             voters.iter().map(|id| (*id, format!("directory-of-{id}"))).collect();
-        let mut tree = object.tree.clone();
+        let mut tree = object.tree();
         tree["data"] = json!({
             CLUSTER_ID: format!("cluster-id-{}", self.store.number()),
             VOTERS: serde_json::to_string(&directories).unwrap_or_default(),
@@ -288,8 +292,14 @@ impl World {
         if !plan.actions.iter().any(Action::is_destructive) {
             return Ok(());
         }
-        let fresh = self.observe();
-        for action in plan.actions.iter().filter(|action| action.is_destructive()) {
+        let (fresh, config_failed) = (self.observe(), self.kafka.config_failed);
+        // An edit that Kafka does not take as a whole restarts nobody who serves.
+        let held = |action: &&Action| {
+            let restarts = matches!(action, Action::RestartPod(one) if !one.is_of_idle_node);
+            restarts && config_failed
+        };
+        let destructive = plan.actions.iter().filter(|action| action.is_destructive());
+        for action in destructive.filter(|action| !held(action)) {
             let text = action.describe();
             if let Err(violation) = check::permit(action, &desired, &fresh) {
                 outcome.not_done.push(format!("{text}: {} {}", violation.law, violation.sentence));

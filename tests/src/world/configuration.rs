@@ -9,9 +9,6 @@ use ottla_plan::properties::{MIN_IN_SYNC, min_in_sync};
 use super::World;
 use super::store::Refused;
 
-/// How many threads a pool has that nobody said anything about; the model has only this one.
-const IO_THREADS: (&str, u32) = ("num.io.threads", 8);
-
 impl World {
     /// The active controller makes its own value the cluster's when it is the first (KIP-966).
     pub(super) fn activate(&mut self) {
@@ -28,16 +25,9 @@ impl World {
         &mut self,
         changes: &BTreeMap<String, ConfigChange>,
     ) -> Result<(), Refused> {
-        let threads = |value: Option<&String>| {
-            value.and_then(|value| value.parse().ok()).unwrap_or(IO_THREADS.1)
-        };
-        for (key, change) in changes {
-            let (before, after) =
-                (threads(self.dynamic_config.get(key)), threads(change.to.as_ref()));
-            let too_far = key == IO_THREADS.0 && (after < before / 2 || after > before * 2);
-            if too_far || self.kafka.refused_keys.contains(key) {
-                return Err(Refused::Invalid(key.clone()));
-            }
+        let refused = changes.keys().find(|key| self.kafka.refused_keys.contains(*key));
+        if let Some(key) = refused {
+            return Err(Refused::Invalid(key.clone()));
         }
         for (key, change) in changes {
             match &change.to {
@@ -58,15 +48,22 @@ impl World {
         self.dynamic_config.insert(key.to_owned(), value.to_owned());
     }
 
-    /// L1: what nodes take while they run is what the spec wants.
+    /// L1: what nodes take while they run is what the spec wants. The keys that lives of this world
+    /// change are named here, and not asked of the planner.
     pub(super) fn hold_configuration(&self) -> Result<()> {
-        let Ok(desired) = self.desired() else { return Ok(()) };
-        let mut wanted = desired.live_config;
-        let default = min_in_sync(desired.brokers.replicas);
-        wanted.entry(MIN_IN_SYNC.to_owned()).or_insert_with(|| default.to_string());
-        if self.dynamic_config != wanted {
-            bail!("L1: at rest, and configured {:?} instead of {wanted:?}", self.dynamic_config);
+        for key in LIVE_KEYS {
+            let (wanted, found) = (self.cluster.spec.config.get(key), self.dynamic_config.get(key));
+            if wanted != found {
+                bail!("L1: at rest, and {key} is {found:?} instead of {wanted:?}");
+            }
+        }
+        let in_sync = self.dynamic_config.get(MIN_IN_SYNC).map(String::as_str);
+        if in_sync != Some("2") {
+            bail!("L1: at rest, and {MIN_IN_SYNC} of three brokers is {in_sync:?}");
         }
         Ok(())
     }
 }
+
+/// Keys that nodes take while they run, and that lives change.
+const LIVE_KEYS: [&str; 2] = ["message.max.bytes", "compression.type"];

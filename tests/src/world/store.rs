@@ -109,7 +109,7 @@ impl Store {
             created_at_seconds: seconds,
             live: live.into(),
         };
-        let stored = Stored { child, applied: object.tree.clone().into() };
+        let stored = Stored { child, applied: object.tree().into() };
         self.objects.insert((object.kind, object.name.clone()), stored);
         Ok(())
     }
@@ -125,13 +125,13 @@ impl Store {
             return Err(Refused::Conflict);
         }
         let mut live = Value::clone(&stored.child.live);
-        merge(&mut live, &stored.applied, &object.tree);
+        merge(&mut live, &stored.applied, &object.tree());
         prune(&mut live);
         add_defaults(object.kind, &stored.child.uid, &mut live);
         may_change(object.kind, &stored.child.live, &live)?;
         self.store(&key, live);
         if let Some(stored) = self.objects.get_mut(&key) {
-            stored.applied = object.tree.clone().into();
+            stored.applied = object.tree().into();
         }
         Ok(())
     }

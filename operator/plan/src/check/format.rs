@@ -56,6 +56,7 @@ fn none_unseen(format: &Format, fresh: &Observed) -> Result<(), Violation> {
 
 /// A disk that would be formatted, and its claim.
 struct Disk<'a> {
+    name: String,
     claim: Option<&'a Claim>,
     perhaps_used: bool,
 }
@@ -69,9 +70,10 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
     };
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
-        .map(|volume| Disk {
-            claim: fresh.claims.get(&desired.names.claim(node, volume)),
-            perhaps_used: on_record(volume) || registered || restored,
+        .map(|volume| {
+            let name = desired.names.claim(node, volume);
+            let claim = fresh.claims.get(&name);
+            Disk { name, claim, perhaps_used: on_record(volume) || registered || restored }
         })
         .collect();
     let declared = |claim: &Claim| claim.accepted_uid.as_deref() == Some(claim.uid.as_str());
@@ -81,13 +83,10 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
     let kafka = fresh.kafka.known();
     let last_copy = used && kafka.is_some_and(|kafka| kafka.no_copy_elsewhere(node.id).is_some());
     vec![
-        (
-            "every claim is known",
-            unless(disks.iter().any(|disk| disk.claim.is_none()), "S5", "a claim is unknown"),
-        ),
+        ("every claim is known", no(disks.iter().find(|disk| disk.claim.is_none()), "is unknown")),
         (
             "a loss was declared",
-            unless(disks.iter().any(undeclared), "S5", "a disk may have been in use"),
+            no(disks.iter().find(|disk| undeclared(disk)), "may have a disk that was in use"),
         ),
         (
             "no voter is replaced",
@@ -102,6 +101,10 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
             unless(last_copy, "S1", "a partition has no other in-sync replica"),
         ),
     ]
+}
+
+fn no(disk: Option<&Disk<'_>>, what: &str) -> Result<(), Violation> {
+    disk.map_or(Ok(()), |disk| Err(violation("S5", format!("claim {} {what}", disk.name))))
 }
 
 fn mode(format: &Format, fresh: &Observed, node: &Node) -> Verdicts {

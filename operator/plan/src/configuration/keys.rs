@@ -17,8 +17,6 @@ pub(crate) struct Key {
     update_mode: &'static str,
     /// Kafka's type (`ConfigDef.Type`), in lower case.
     kind: &'static str,
-    /// Its default.
-    pub(super) default: &'static str,
 }
 
 /// What a release says of a key; `None` of a key that is not Kafka's own, such as a plugin's.
@@ -26,15 +24,35 @@ pub(crate) fn find(version: &str, key: &str) -> Option<Key> {
     let (_, table) = TABLES.iter().find(|(of, _)| *of == version)?;
     let line = table.lines().find(|line| line.split(' ').next() == Some(key))?;
     let mut words = line.split(' ').skip(1);
-    Some(Key { update_mode: words.next()?, kind: words.next()?, default: words.next()? })
+    Some(Key { update_mode: words.next()?, kind: words.next()? })
 }
 
-/// Whether the key, if a user may set it, can change for all nodes while they run. Keys that Kafka
-/// calls changeable for one broker only are all set by Ottla: listeners and their security.
+/// Keys that Kafka calls changeable while it runs, and that are not safe that way.
+///
+/// Kafka reads the dynamic configuration of a node that starts only after it has made its threads, and
+/// where it then refuses one count of threads (they may at most double), it drops the whole of it
+/// without a word (KAFKA-20890): retention, too. What decides which records are deleted has synonyms
+/// that only a start reads, so that a change from one name to another would delete records in between.
+/// What is taken of the heap fits the heap that a node has, and not the one that it will have.
+const ONLY_BY_A_RESTART: [&str; 8] = [
+    "thread",
+    "num.replica.fetchers",
+    "log.retention.",
+    "log.local.retention.",
+    "log.roll.",
+    "log.cleanup.policy",
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.io.buffer.size",
+];
+
+/// Whether the key, if a user may set it, can safely change for all nodes while they run. Keys that
+/// Kafka calls changeable for one broker only are all set by Ottla: listeners and their security.
 pub(crate) fn is_live(version: &str, key: &str) -> bool {
     let reserved = RESERVED_CONFIG_KEYS.contains(&key)
         || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-    !reserved && find(version, key).is_some_and(|key| key.update_mode == "cluster-wide")
+    let unsafe_so = ONLY_BY_A_RESTART.iter().any(|part| key.contains(part));
+    let known = find(version, key);
+    !reserved && !unsafe_so && known.is_some_and(|key| key.update_mode == "cluster-wide")
 }
 
 impl Key {
@@ -65,11 +83,21 @@ mod tests {
     #[test]
     fn every_release_has_its_table() {
         for version in KAFKA_VERSIONS {
-            assert!(is_live(version, "num.io.threads"), "{version}");
-            assert!(is_live(version, "min.insync.replicas"), "{version}");
-            assert!(!is_live(version, "log.retention.hours"), "{version}");
-            assert!(!is_live(version, "unclean.leader.election.enable"), "{version}");
-            assert!(!is_live(version, "rsm.config.of.a.plugin"), "{version}");
+            for live in ["message.max.bytes", "min.insync.replicas", "max.connections"] {
+                assert!(is_live(version, live), "{version} {live}");
+            }
+            for key in [
+                "log.retention.hours",
+                "log.retention.ms",
+                "num.io.threads",
+                "num.replica.fetchers",
+                "log.cleaner.threads",
+                "remote.log.manager.copier.thread.pool.size",
+                "unclean.leader.election.enable",
+                "rsm.config.of.a.plugin",
+            ] {
+                assert!(!is_live(version, key), "{version} {key}");
+            }
         }
         assert!(!is_live("4.2.1", "group.share.assignment.interval.ms"));
         assert!(is_live("4.3.1", "group.share.assignment.interval.ms"));

@@ -2,31 +2,36 @@
 //! what one is made of is the same for all of its kind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ottla_crds::agent::NodeDocument;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{config_map, owned_metadata, pod};
+use super::{claim, config_map, owned_metadata, pod, stateful_set};
 use crate::desired::Desired;
+use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{Group, Node};
+use crate::object::{Common, hash};
 use crate::properties;
 
 /// What all nodes of one group and the same roles have in common.
 pub struct Blueprint<'a> {
     /// What the cluster is to be.
     pub desired: &'a Desired,
-    /// Kafka's cluster id.
-    pub cluster_id: &'a str,
-    /// Metadata of their objects, without what is the node's own.
-    pub(super) metadata: Value,
     /// The node document without what is the node's own.
     pub(super) document: NodeDocument,
     /// `server.properties` without what is the node's own.
     pub(super) properties: BTreeMap<String, String>,
-    /// The pod template without what is the node's own.
-    pub(super) template: Value,
+    /// Of their ConfigMaps.
+    pub(super) config_map: Arc<Common>,
+    /// Of their StatefulSets.
+    pub(super) stateful_set: Arc<Common>,
+    /// The hash of what is common to their pod templates.
+    pub(super) template: String,
     /// The hash of what the spec asks of all their pods.
     pub(super) wish: String,
+    /// Of their claims, one a volume.
+    pub(super) claims: Vec<Arc<Common>>,
 }
 
 /// The blueprints of a cluster's nodes.
@@ -48,25 +53,30 @@ impl<'a> Blueprints<'a> {
     /// The blueprint that a node is built from.
     pub fn of(&mut self, node: &Node) -> &Blueprint<'a> {
         let (desired, cluster_id) = (self.desired, self.cluster_id);
-        self.kinds.entry((node.group, node.is_controller())).or_insert_with(|| Blueprint {
-            desired,
-            cluster_id,
-            metadata: owned_metadata(desired, ""),
-            document: config_map::document(desired, cluster_id, node),
-            properties: properties::common(desired, &self.quorum, node),
-            template: pod::common(desired, node),
-            wish: pod::common_wish(desired, node),
+        self.kinds.entry((node.group, node.is_controller())).or_insert_with(|| {
+            let template = pod::common(desired, node);
+            Blueprint {
+                desired,
+                document: config_map::document(desired, cluster_id, node),
+                properties: properties::common(desired, &self.quorum, node),
+                template: hash(&template),
+                config_map: config_map::common(desired, node),
+                stateful_set: stateful_set::common(desired, node, template),
+                wish: pod::common_wish(desired, node),
+                claims: claim::common(desired, cluster_id, node),
+            }
         })
     }
 }
 
-impl Blueprint<'_> {
-    /// Metadata of an object of a node.
-    pub(super) fn metadata(&self, node: &Node, name: &str) -> Value {
-        let mut metadata = self.metadata.clone();
-        metadata["name"] = name.into();
-        metadata["labels"][crate::names::NODE_LABEL] = node.id.to_string().into();
-        metadata["labels"][crate::names::GROUP_LABEL] = node.group.word().into();
-        metadata
-    }
+/// Metadata that all objects of a kind of node share, and that live with the KafkaCluster.
+pub(super) fn common_metadata(desired: &Desired, node: &Node) -> Value {
+    let mut metadata = owned_metadata(desired, "");
+    metadata["labels"][GROUP_LABEL] = node.group.word().into();
+    metadata
+}
+
+/// Metadata that is a node's own.
+pub(super) fn own_metadata(node: &Node, name: &str) -> Value {
+    json!({ "name": name, "labels": { NODE_LABEL: node.id.to_string() } })
 }

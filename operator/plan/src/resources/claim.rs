@@ -1,13 +1,15 @@
 //! Claims of a node's volumes. They have no owner: data outlives the KafkaCluster.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, own_metadata};
 use super::kept_metadata;
 use crate::desired::{Desired, Volume};
-use crate::names::{CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL, RACK_ANNOTATION, VOLUME_LABEL};
+use crate::names::{CLUSTER_ID_ANNOTATION, GROUP_LABEL, RACK_ANNOTATION, VOLUME_LABEL};
 use crate::node::Node;
-use crate::object::{Kind, Object, desired_hash};
+use crate::object::{Common, Kind, Object, desired_hash};
 use crate::observed::Observed;
 use crate::quantity;
 use crate::report::WaitingOn;
@@ -15,21 +17,24 @@ use crate::report::WaitingOn;
 /// The claims of one node.
 #[must_use]
 pub fn of_node(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node) -> Vec<Object> {
-    let volumes = &blueprint.desired.group(node.group).volumes;
-    volumes.iter().map(|volume| claim(blueprint, observed, node, volume)).collect()
+    let volumes = blueprint.desired.group(node.group).volumes.iter().zip(&blueprint.claims);
+    volumes.map(|(volume, common)| claim(blueprint, observed, node, volume, common)).collect()
 }
 
-fn claim(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node, volume: &Volume) -> Object {
-    let Blueprint { desired, cluster_id, .. } = blueprint;
-    let name = desired.names.claim(node, &volume.name);
+fn claim(
+    blueprint: &Blueprint<'_>,
+    observed: &Observed,
+    node: &Node,
+    volume: &Volume,
+    common: &Arc<Common>,
+) -> Object {
+    let name = blueprint.desired.names.claim(node, &volume.name);
     let live = observed.child(Kind::PersistentVolumeClaim, &name).map(|child| &*child.live);
-    let build = |class| {
-        let mut tree = json!({});
-        tree["metadata"] = metadata(desired, cluster_id, node, volume);
-        tree["spec"] = spec(volume, live, class);
-        Object::new(Kind::PersistentVolumeClaim, name.clone(), tree)
+    let build = |class: Option<&str>| {
+        let own = own(node, &name, volume, live, class);
+        Object::over(common, Kind::PersistentVolumeClaim, name.clone(), own)
     };
-    let wished = build(volume.class.as_deref());
+    let wished = build(None);
     // Kubernetes lets nobody move a claim to another class, so one that has to be written keeps its
     // own, whatever the spec says by now.
     match live.and_then(|live| live.get("spec")?.get("storageClassName")?.as_str()) {
@@ -38,26 +43,49 @@ fn claim(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node, volume: &V
     }
 }
 
-fn metadata(desired: &Desired, cluster_id: &str, node: &Node, volume: &Volume) -> Value {
-    let mut metadata = kept_metadata(desired, &desired.names.claim(node, &volume.name));
-    metadata["labels"][NODE_LABEL] = node.id.to_string().into();
-    metadata["labels"][GROUP_LABEL] = node.group.word().into();
-    metadata["labels"][VOLUME_LABEL] = volume.name.as_str().into();
-    metadata["annotations"] = json!({ CLUSTER_ID_ANNOTATION: cluster_id });
+/// What is a claim's own. One that somebody else grew beyond the spec stays as large: claims cannot
+/// shrink.
+fn own(
+    node: &Node,
+    name: &str,
+    volume: &Volume,
+    live: Option<&Value>,
+    class: Option<&str>,
+) -> Value {
+    let mut own = json!({ "metadata": own_metadata(node, name) });
     if let Some(rack) = &node.rack {
-        metadata["annotations"][RACK_ANNOTATION] = rack.as_str().into();
+        own["metadata"]["annotations"][RACK_ANNOTATION] = rack.as_str().into();
     }
-    metadata
+    if let Some(size) = live.and_then(|live| beyond(volume, live)) {
+        own["spec"]["resources"]["requests"]["storage"] = size.into();
+    }
+    if let Some(class) = class {
+        own["spec"]["storageClassName"] = class.into();
+    }
+    own
 }
 
-fn spec(volume: &Volume, live: Option<&Value>, class: Option<&str>) -> Value {
+/// What is the same in the claims of all nodes of a kind, one a volume.
+pub(super) fn common(desired: &Desired, cluster_id: &str, node: &Node) -> Vec<Arc<Common>> {
+    let volumes = desired.group(node.group).volumes.iter();
+    let each = volumes.map(|volume| {
+        let mut metadata = kept_metadata(desired, "");
+        metadata["labels"][GROUP_LABEL] = node.group.word().into();
+        metadata["labels"][VOLUME_LABEL] = volume.name.as_str().into();
+        metadata["annotations"] = json!({ CLUSTER_ID_ANNOTATION: cluster_id });
+        Common::new(json!({ "metadata": metadata, "spec": spec(volume) }))
+    });
+    each.collect()
+}
+
+fn spec(volume: &Volume) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],
         "volumeMode": "Filesystem",
-        "resources": { "requests": { "storage": size(volume, live) } },
+        "resources": { "requests": { "storage": volume.size } },
     });
-    if let Some(class) = class {
-        spec["storageClassName"] = class.into();
+    if let Some(class) = &volume.class {
+        spec["storageClassName"] = class.as_str().into();
     }
     spec
 }
@@ -76,11 +104,6 @@ pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> 
             .collect::<Vec<_>>()
     };
     nodes.iter().flat_map(of_node).collect()
-}
-
-/// A claim that somebody else grew beyond the spec stays as large: claims cannot shrink.
-fn size(volume: &Volume, live: Option<&Value>) -> String {
-    live.and_then(|live| beyond(volume, live)).unwrap_or(&volume.size).to_owned()
 }
 
 /// What a claim asks for, where that is more than the spec does.

@@ -1,13 +1,15 @@
 //! ConfigMaps: a node's configuration, and the CA's certificate for clients.
 
+use std::sync::Arc;
+
 use ottla_crds::agent::NodeDocument;
 use serde_json::{Value, json};
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, common_metadata, own_metadata};
 use super::kept_metadata;
 use crate::desired::Desired;
 use crate::node::Node;
-use crate::object::{Kind, Object, hash};
+use crate::object::{Common, Kind, Object, hash};
 use crate::properties;
 
 /// The JVM is killed when it has not stopped after this long. Without a reachable controller,
@@ -40,14 +42,18 @@ pub fn node(blueprint: &Blueprint<'_>, node: &Node) -> Object {
     let hash = hash(&(&properties, &document));
     document.config_hash.clone_from(&hash);
     let name = format!("{}-{hash}", desired.names.node(node));
-    let mut tree = json!({ "immutable": true });
-    tree["metadata"] = blueprint.metadata(node, &name);
+    let own = json!({ "metadata": own_metadata(node, &name) });
     // Its name has the hash of the content already.
-    let mut object = Object::new(Kind::ConfigMap, name, tree);
+    let mut object = Object::over(&blueprint.config_map, Kind::ConfigMap, name, own);
     let document = serde_json::to_string_pretty(&document).unwrap_or_default();
-    object.tree["data"] = json!({ "node.json": document });
-    object.tree["data"]["server.properties"] = properties.into();
+    object.own["data"]["node.json"] = document.into();
+    object.own["data"]["server.properties"] = properties.into();
     object
+}
+
+/// What is the same in the configurations of all nodes of a kind.
+pub(super) fn common(desired: &Desired, node: &Node) -> Arc<Common> {
+    Common::new(json!({ "immutable": true, "metadata": common_metadata(desired, node) }))
 }
 
 /// The configuration's hash, which is the last part of its ConfigMap's name.

@@ -31,19 +31,18 @@ const USER_ID: i64 = 1001;
 /// Longer than the agent waits for the JVM, so that the agent ends it and not the kubelet.
 const GRACE_PERIOD_SECONDS: u64 = super::config_map::SHUTDOWN_SECONDS + 30;
 
-/// The template of a node's pod. Its hash covers what the pod is made of, and not by which wish or
-/// word it came.
-#[must_use]
-pub fn template(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object) -> Value {
+/// What is a node's own in the template of its pod. The hash covers what the pod is made of, and not
+/// by which wish or word it came.
+pub(super) fn own(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object) -> Value {
     let desired = blueprint.desired;
-    let mut template = blueprint.template.clone();
-    template["metadata"]["labels"][NODE_LABEL] = node.id.to_string().into();
-    volume::add(&mut template["spec"]["volumes"], desired, node, configuration);
+    let mut template =
+        json!({ "metadata": { "labels": { NODE_LABEL: node.id.to_string() } }, "spec": {} });
+    template["spec"]["volumes"] = volume::all(desired, node, configuration).into();
     // A rack is a hard demand beside whatever affinity the user asks for: the disk is there.
     if let (Some(racks), Some(rack)) = (&desired.racks, &node.rack) {
         template["spec"]["nodeSelector"][&racks.topology_key] = rack.as_str().into();
     }
-    let hash = hash(&template);
+    let hash = hash(&(&blueprint.template, &template));
     let annotations = &mut template["metadata"]["annotations"];
     annotations[TEMPLATE_ANNOTATION] = hash.into();
     annotations[WISH_ANNOTATION] = wish::wish(blueprint, node).into();
@@ -101,7 +100,6 @@ fn spec(desired: &Desired, node: &Node, group: &GroupDesired) -> Value {
             "seccompProfile": { "type": "RuntimeDefault" },
         },
         "containers": [container::kafka(desired, group)],
-        "volumes": volume::common(),
         "affinity": group.pod.affinity.clone().unwrap_or_else(|| apart(desired, node)),
         "tolerations": tolerations(group),
     });

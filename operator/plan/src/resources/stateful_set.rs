@@ -1,42 +1,46 @@
 //! One StatefulSet a node: any node can have its own configuration, disks and life, and its pod
 //! comes back while the operator is down.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, common_metadata, own_metadata};
 use super::pod;
+use crate::desired::Desired;
 use crate::names::{CLUSTER_LABEL, NODE_LABEL};
 use crate::node::Node;
-use crate::object::{Kind, Object};
+use crate::object::{Common, Kind, Object};
 
 /// The StatefulSet of a node that runs with the given configuration.
 #[must_use]
 pub fn node(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object) -> Object {
-    let desired = blueprint.desired;
-    let name = desired.names.node(node);
+    let name = blueprint.desired.names.node(node);
+    let template = pod::own(blueprint, node, configuration);
+    let mut own = json!({
+        "spec": { "selector": { "matchLabels": { NODE_LABEL: node.id.to_string() } } },
+    });
+    // Put in place: `json!` would copy them.
+    own["metadata"] = own_metadata(node, &name);
+    own["spec"]["template"] = template;
+    Object::over(&blueprint.stateful_set, Kind::StatefulSet, name, own)
+}
+
+/// What is the same in the StatefulSets of all nodes of a kind.
+pub(super) fn common(desired: &Desired, node: &Node, template: Value) -> Arc<Common> {
     let mut tree = json!({
+        "metadata": common_metadata(desired, node),
         "spec": {
             "replicas": 1,
             "serviceName": desired.names.nodes(),
             "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "OnDelete" },
             "revisionHistoryLimit": 2,
-            "selector": {
-                "matchLabels": {
-                    CLUSTER_LABEL: desired.names.cluster,
-                    NODE_LABEL: node.id.to_string(),
-                },
-            },
+            "selector": { "matchLabels": { CLUSTER_LABEL: desired.names.cluster } },
         },
     });
-    // Put in place: `json!` would copy them.
-    tree["metadata"] = blueprint.metadata(node, &name);
-    let mut template = pod::template(blueprint, node, configuration);
-    tree["spec"]["template"]["metadata"] = template["metadata"].take();
-    // Its annotations have the hash of all of it already.
-    let mut object = Object::new(Kind::StatefulSet, name, tree);
-    object.tree["spec"]["template"]["spec"] = template["spec"].take();
-    object
+    tree["spec"]["template"] = template;
+    Common::new(tree)
 }
 
 /// The hash of the pod template in a StatefulSet, wanted or live.

@@ -44,7 +44,7 @@ pub(crate) fn reason(
     let case = Case { desired, observed, node, pod, wanted, now };
     let mut reasons: Vec<String> =
         [asked(&case), certificate(&case)].into_iter().flatten().collect();
-    let wish = stateful_set::wish(&wanted.set.tree);
+    let wish = stateful_set::wish(&wanted.set.own);
     let other_wish = pod.wish.is_some() && pod.wish.as_deref() != wish;
     if outdated && other_wish {
         let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
@@ -91,7 +91,7 @@ const KEYS_NAMED: usize = 3;
 
 fn configuration(case: &Case<'_>) -> Option<String> {
     let before = properties(&running_configuration(case)?["data"]);
-    let after = properties(&case.wanted.configuration.tree["data"]);
+    let after = properties(&case.wanted.configuration.own["data"]);
     let keys: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     let mut changes: Vec<String> = keys
         .into_iter()
@@ -124,7 +124,7 @@ fn properties(data: &Value) -> BTreeMap<&str, &str> {
 
 fn java(case: &Case<'_>) -> Option<String> {
     let before = document(&running_configuration(case)?["data"])?;
-    let after = document(&case.wanted.configuration.tree["data"])?;
+    let after = document(&case.wanted.configuration.own["data"])?;
     let mut changes = Vec::new();
     if before.heap_bytes != after.heap_bytes {
         let mebibytes = |bytes: u64| bytes >> 20;
@@ -149,7 +149,8 @@ const NAMED_ELSEWHERE: [&str; 2] = ["containers", "volumes"];
 /// Compares with the StatefulSet, as long as that still describes the pod.
 fn template(case: &Case<'_>) -> Option<String> {
     let live = &case.observed.child(Kind::StatefulSet, &case.wanted.set.name)?.live;
-    let (before, after) = (&live["spec"]["template"], &case.wanted.set.tree["spec"]["template"]);
+    let wanted = case.wanted.set.tree();
+    let (before, after) = (&live["spec"]["template"], &wanted["spec"]["template"]);
     let resources = |template: &Value| template["spec"]["containers"][0]["resources"].clone();
     let mut changes = Vec::new();
     if !holds(&resources(after), &resources(before))
