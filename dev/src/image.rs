@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 
-pub(crate) use kafka::{broker_jars, server_jars};
+pub(crate) use kafka::server_jars;
 pub(crate) use program::repository;
 pub(crate) use release::{RELEASES, Release};
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use crate::cache::{self, Inputs};
 use crate::command::{command, run};
 use crate::image::{self, RELEASES, repository};
 
@@ -20,7 +21,7 @@ const KEYS_LEAST: usize = 200;
 /// Writes the tables of all releases anew.
 pub(crate) fn write() -> anyhow::Result<()> {
     for release in RELEASES {
-        let jars = image::broker_jars(release)?;
+        let jars = image::server_jars(release)?;
         let path = table(release.kafka);
         fs::write(&path, read(release.kafka, &jars)?)
             .with_context(|| format!("could not write {}", path.display()))?;
@@ -28,15 +29,18 @@ pub(crate) fn write() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that the table of a release is what its jars say.
+/// Checks that the table of a release is what its jars say, once for each table and jars.
 pub(crate) fn check(kafka: &str, jars: &Path) -> anyhow::Result<()> {
     let path = table(kafka);
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    ensure!(
-        written == read(kafka, jars)?,
-        "{} is not what Kafka {kafka} says of its keys: run `cargo dev keys`",
-        path.display()
-    );
+    let inputs = Inputs::new().text(include_str!("keys.rs")).file(&path)?.folder(jars)?;
+    cache::folder(&format!("keys-{kafka}"), inputs, |_| {
+        ensure!(
+            fs::read_to_string(&path)? == read(kafka, jars)?,
+            "{} is not what Kafka {kafka} says of its keys: run `cargo dev keys`",
+            path.display()
+        );
+        Ok(())
+    })?;
     Ok(())
 }
 
@@ -46,25 +50,24 @@ fn table(kafka: &str) -> PathBuf {
 
 fn read(kafka: &str, jars: &Path) -> anyhow::Result<String> {
     let html = run(command("java", ["-cp"]).arg(jars.join("*")).arg(PRINTER))?;
-    let mut keys: Vec<[&str; 4]> = html.split("<h4>").skip(1).filter_map(key).collect();
+    let mut keys: Vec<[&str; 3]> = html.split("<h4>").skip(1).filter_map(key).collect();
     keys.sort_unstable();
     ensure!(keys.len() >= KEYS_LEAST, "{PRINTER} names only {} keys", keys.len());
     let mut text = format!(
-        "# Keys of a broker of Kafka {kafka}: key, update mode, type, default. Written by `cargo dev keys`.\n"
+        "# Keys of a broker of Kafka {kafka}: key, update mode, type. Written by `cargo dev keys`.\n"
     );
-    for [key, mode, kind, default] in keys {
-        writeln!(text, "{key} {mode} {kind} {default}")?;
+    for [key, mode, kind] in keys {
+        writeln!(text, "{key} {mode} {kind}")?;
     }
     Ok(text)
 }
 
-/// Key, update mode, type and default of one entry.
-fn key(entry: &str) -> Option<[&str; 4]> {
+/// Key, update mode and type of one entry.
+fn key(entry: &str) -> Option<[&str; 3]> {
     let between =
         |before: &str, after: &str| Some(entry.split_once(before)?.1.split_once(after)?.0);
     let field = |name: &str| between(&format!("<tr><th>{name}:</th><td>"), "</td>");
-    let default = field("Default")?.split_whitespace().next().unwrap_or("-");
-    Some([between("<a id=\"", "\"")?, field("Update Mode")?, field("Type")?, default])
+    Some([between("<a id=\"", "\"")?, field("Update Mode")?, field("Type")?])
 }
 
 #[cfg(test)]
@@ -77,10 +80,7 @@ mod tests {
             <p>…</p>\n<table><tbody>\n<tr><th>Type:</th><td>long</td></tr>\n\
             <tr><th>Default:</th><td>60000 (1 minute)</td></tr>\n\
             <tr><th>Update Mode:</th><td>cluster-wide</td></tr>\n</tbody></table>";
-        assert_eq!(
-            key(entry),
-            Some(["log.segment.delete.delay.ms", "cluster-wide", "long", "60000"])
-        );
+        assert_eq!(key(entry), Some(["log.segment.delete.delay.ms", "cluster-wide", "long"]));
         assert_eq!(key("<p>something else</p>"), None);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use futures::stream::iter;
 use ottla_plan::Action;
+use ottla_plan::action::HeldBack;
 use ottla_plan::object::Kind;
 
 use crate::context::Context;
@@ -77,17 +78,6 @@ pub struct Failure {
     pub holds_back: HeldBack,
 }
 
-/// What has to wait for something that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldBack {
-    /// Nothing: all is as good as before.
-    Nothing,
-    /// Restarts of nodes that serve: the edit is not taken as a whole.
-    Restarts,
-    /// Whatever comes later, because it builds upon it.
-    Everything,
-}
-
 /// What came of the actions of a pass.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -114,12 +104,7 @@ impl Outcome {
     /// Whether an action has to wait for something that failed.
     #[must_use]
     pub fn holds_back(&self, action: &Action) -> bool {
-        let restarts = matches!(action, Action::RestartPod(restart) if !restart.is_of_idle_node);
-        self.failed.iter().any(|failure| match failure.holds_back {
-            HeldBack::Nothing => false,
-            HeldBack::Restarts => restarts,
-            HeldBack::Everything => true,
-        })
+        self.failed.iter().any(|failure| failure.holds_back.holds(action))
     }
 }
 
@@ -175,20 +160,9 @@ fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
     match result {
         Ok(()) => outcome.applied.push(action),
         Err(error) => {
-            let holds_back = held_back_by(&action);
+            let holds_back = action.holds_back();
             outcome.failed.push(Failure { action: action.describe(), error, holds_back });
         }
-    }
-}
-
-fn held_back_by(action: &Action) -> HeldBack {
-    match action {
-        // A claim that does not grow, because its class cannot, is as good as before.
-        Action::Apply(rewrite) if rewrite.object.kind == Kind::PersistentVolumeClaim => {
-            HeldBack::Nothing
-        }
-        Action::AlterConfig(_) => HeldBack::Restarts,
-        _ => HeldBack::Everything,
     }
 }
 

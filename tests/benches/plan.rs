@@ -49,13 +49,7 @@ fn raised(brokers: i32) -> World {
     let mut cluster = manifest(include_str!("../../examples/production.yaml")).unwrap();
     cluster.spec.brokers.replicas = brokers;
     let mut world = World::new(cluster);
-    for _ in 0..4 {
-        while world.pass().unwrap().changed_something() {}
-        world.start_pods();
-        world.pass().unwrap();
-        world.run_nodes();
-    }
-    while world.pass().unwrap().changed_something() {}
+    world.bring_up().unwrap();
     world
 }
 

@@ -18,7 +18,7 @@ use super::wait::{spell, until};
 
 const TOO_MANY_REQUESTS: u16 = 429;
 
-/// `kubectl drain` tries again each five seconds.
+/// More often than `kubectl drain`, which tries again each five seconds.
 const TRIES_EACH: Duration = Duration::from_secs(1);
 
 #[tokio::test]

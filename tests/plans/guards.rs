@@ -185,13 +185,7 @@ fn quickstart() -> World {
 
 fn up() -> World {
     let mut world = quickstart();
-    for _ in 0..4 {
-        while world.pass().unwrap().changed_something() {}
-        world.start_pods();
-        world.pass().unwrap();
-        world.run_nodes();
-    }
-    while world.pass().unwrap().changed_something() {}
+    world.bring_up().unwrap();
     world
 }
 

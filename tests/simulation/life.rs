@@ -57,14 +57,7 @@ pub(crate) fn born(dedicated: bool) -> &'static World {
 
 fn raised(example: &str) -> World {
     let mut world = World::new(manifest(example).unwrap());
-    for _ in 0..4 {
-        while world.pass().unwrap().changed_something() {}
-        world.start_pods();
-        world.pass().unwrap();
-        world.run_nodes();
-    }
-    while world.pass().unwrap().changed_something() {}
-    world.at_rest(&[]).unwrap();
+    world.bring_up().unwrap();
     world.go_gradually();
     world
 }

@@ -58,15 +58,9 @@ fn describe(release: Release, layers: Vec<Layer>) -> Image {
     }
 }
 
-/// The folder with the jars of a release's server and tools.
-pub(crate) fn server_jars(release: Release) -> anyhow::Result<PathBuf> {
-    let pom = program::repository().join("broker/image/pom.xml");
-    jars::folder(&pom, "server,tools", release.kafka)
-}
-
 /// The folder with the jars of a release's server, with those of its tools where they are of the same
 /// release.
-pub(crate) fn broker_jars(release: Release) -> anyhow::Result<PathBuf> {
+pub(crate) fn server_jars(release: Release) -> anyhow::Result<PathBuf> {
     let profiles = if release.is_whole() { "server,tools" } else { "server" };
     jars::folder(&program::repository().join("broker/image/pom.xml"), profiles, release.kafka)
 }
@@ -74,7 +68,7 @@ pub(crate) fn broker_jars(release: Release) -> anyhow::Result<PathBuf> {
 /// The jars, the tools and their settings: what changes only with a release of Kafka.
 fn kafka_layer(release: Release, source: &Path) -> anyhow::Result<PathBuf> {
     let pom = source.join("pom.xml");
-    let server = broker_jars(release)?;
+    let server = server_jars(release)?;
     let tools =
         if release.is_whole() { None } else { Some(jars::folder(&pom, "tools", release.tools)?) };
     keys::check(release.kafka, &server)?;

@@ -95,6 +95,29 @@ pub struct ConfigChange {
     pub to: Option<String>,
 }
 
+/// What has to wait for an action that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBack {
+    /// Nothing: all is as good as before.
+    Nothing,
+    /// Restarts of nodes that serve: the edit is not taken as a whole.
+    Restarts,
+    /// Whatever comes later, because it builds upon it.
+    Everything,
+}
+
+impl HeldBack {
+    /// Whether an action is among what has to wait.
+    #[must_use]
+    pub fn holds(self, action: &Action) -> bool {
+        match self {
+            HeldBack::Nothing => false,
+            HeldBack::Restarts => action.stops_a_serving_node(),
+            HeldBack::Everything => true,
+        }
+    }
+}
+
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -151,6 +174,25 @@ impl Action {
             | Action::RecordDisks { .. }
             | Action::AlterConfig(_)
             | Action::ElectLeaders(_) => false,
+        }
+    }
+
+    /// Whether it stops a node that others may depend on.
+    #[must_use]
+    pub fn stops_a_serving_node(&self) -> bool {
+        matches!(self, Action::RestartPod(restart) if !restart.is_of_idle_node)
+    }
+
+    /// What has to wait for it if it fails.
+    #[must_use]
+    pub fn holds_back(&self) -> HeldBack {
+        match self {
+            // A claim that does not grow, because its class cannot, is as good as before.
+            Action::Apply(rewrite) if rewrite.object.kind == Kind::PersistentVolumeClaim => {
+                HeldBack::Nothing
+            }
+            Action::AlterConfig(_) => HeldBack::Restarts,
+            _ => HeldBack::Everything,
         }
     }
 

@@ -32,8 +32,7 @@ fn violation(law: &'static str, sentence: impl Into<String>) -> Violation {
 pub fn plan(plan: &Plan, observed: &Observed) -> Result<(), Vec<Violation>> {
     let mut found: Vec<Violation> =
         plan.actions.iter().filter_map(|action| broken_law(action, observed)).collect();
-    let rolled = |action: &&Action| matches!(action, Action::RestartPod(r) if !r.is_of_idle_node);
-    if plan.actions.iter().filter(rolled).count() > 1 {
+    if plan.actions.iter().filter(|action| action.stops_a_serving_node()).count() > 1 {
         found.push(violation("S2", "two nodes that serve would be restarted at once"));
     }
     if found.is_empty() { Ok(()) } else { Err(found) }

@@ -2,7 +2,6 @@
 //! dynamic configuration, and is put right wherever that differs from the spec.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use crate::action::{Action, ConfigChange};
 use crate::desired::Desired;
@@ -11,7 +10,7 @@ use crate::properties::{self, MIN_IN_SYNC};
 
 mod keys;
 
-pub(crate) use keys::{find, is_live};
+pub(crate) use keys::{find, is_live, is_reserved};
 
 /// How fast replicas may be copied is set by whoever moves them, for as long as that takes
 /// (KIP-73, KIP-113).
@@ -54,9 +53,8 @@ fn wanted(desired: &Desired, kafka: &Kafka) -> BTreeMap<String, String> {
     let mut wanted = desired.live_config.clone();
     let found = kafka.dynamic_config.get(MIN_IN_SYNC);
     let default = properties::min_in_sync(desired.brokers.replicas);
-    let named = wanted.entry(MIN_IN_SYNC.to_owned());
-    let by_user = matches!(named, Entry::Occupied(_));
-    let value = named.or_insert_with(|| default.to_string());
+    let by_user = wanted.contains_key(MIN_IN_SYNC);
+    let value = wanted.entry(MIN_IN_SYNC.to_owned()).or_insert_with(|| default.to_string());
     let count = |text: &String| text.trim().parse::<i32>().ok();
     if let (Some(text), Some(now), Some(then)) = (found, found.and_then(count), count(value)) {
         let raises = then > now && may_raise(desired, kafka, then, by_user);
@@ -76,12 +74,11 @@ fn may_raise(desired: &Desired, kafka: &Kafka, min_in_sync: i32, by_user: bool) 
     let count = |number: i32| usize::try_from(number).unwrap_or_default();
     let complete = kafka.partitions.tally().under_replicated.count == 0;
     let here = kafka.brokers.values().filter(|fenced| !**fenced).count();
-    let spares = |replicas: usize, least: usize| replicas > least;
     let makes_scarce = || {
-        kafka.partitions.iter().any(|partition| {
-            let replicas = partition.replicas.len();
-            spares(replicas, partition.min_in_sync) && !spares(replicas, count(min_in_sync))
-        })
+        let becomes_scarce =
+            |replicas: usize, before: usize| replicas > before && replicas <= count(min_in_sync);
+        let mut partitions = kafka.partitions.iter();
+        partitions.any(|one| becomes_scarce(one.replicas.len(), one.min_in_sync))
     };
     complete && (by_user || (here >= count(desired.brokers.replicas) && !makes_scarce()))
 }

@@ -69,7 +69,7 @@ impl Kind {
 }
 
 /// What many objects have in common, built and hashed once.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Common {
     tree: Value,
     hash: String,

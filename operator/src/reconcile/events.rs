@@ -50,12 +50,12 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
         _ => return None,
     };
-    let event = event(EventType::Normal, reason, verb, of.describe());
     let action = match of {
         Action::AlterConfig(changes) => configured(verb, changes),
-        _ => event.action.clone(),
+        _ => verb.to_owned(),
     };
-    Some(Event { secondary: pod_of(of), action, ..event })
+    let event = event(EventType::Normal, reason, &action, of.describe());
+    Some(Event { secondary: pod_of(of), ..event })
 }
 
 /// Kubernetes refuses events with longer actions.

@@ -7,6 +7,7 @@ use ottla_crds::agent::{
     QuorumRole, Role,
 };
 use ottla_plan::observed::{Answer, Kafka, Voter};
+use ottla_plan::properties::{self, MIN_IN_SYNC};
 use tokio::time::{Duration, Instant};
 
 use super::disk::{Content, FORMAT_TIME};
@@ -153,7 +154,7 @@ const CAUGHT_UP: Voter = Voter { behind_milliseconds: Some(0) };
 /// What the first active controller makes the cluster's.
 fn min_in_sync(place: &Place) -> String {
     let brokers = place.pods.values().filter(|pod| pod.roles.contains(&Role::Broker)).count();
-    ottla_plan::properties::min_in_sync(i32::try_from(brokers).unwrap_or(i32::MAX)).to_string()
+    properties::min_in_sync(i32::try_from(brokers).unwrap_or(i32::MAX)).to_string()
 }
 
 /// What Kafka says, once every node runs.
@@ -172,7 +173,7 @@ pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
         leader: voters().map(|pod| pod.node_id).min(),
         voters: voters().map(|pod| (pod.node_id, CAUGHT_UP)).collect(),
         features: BTreeMap::from([("metadata.version".to_owned(), 27)]),
-        dynamic_config: BTreeMap::from([("min.insync.replicas".to_owned(), min_in_sync(place))]),
+        dynamic_config: BTreeMap::from([(MIN_IN_SYNC.to_owned(), min_in_sync(place))]),
         ..Kafka::default()
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
-use ottla_plan::action::{Format, Leaf, RestartPod};
+use ottla_plan::action::{Format, HeldBack, Leaf, RestartPod};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
@@ -115,10 +115,10 @@ impl World {
             }
             plan = self.plan()?;
         }
-        if self.harmless(&plan, outcome) && current {
-            self.destructive(&plan, outcome)?;
+        let failed = self.harmless(&plan, outcome);
+        if current {
+            self.destructive(&plan, &failed, outcome)?;
         }
-        self.kafka.config_failed = false;
         Ok(plan)
     }
 
@@ -163,36 +163,35 @@ impl World {
         new
     }
 
-    /// Stops after a stage with a failure, and says whether there was none.
-    fn harmless(&mut self, plan: &Plan, outcome: &mut Outcome) -> bool {
+    /// Stops after a stage with a failure that holds back whatever comes later. What failures hold
+    /// back; the end of the operator all.
+    fn harmless(&mut self, plan: &Plan, outcome: &mut Outcome) -> Vec<HeldBack> {
+        let mut failed = Vec::new();
         let mut stages: BTreeMap<u8, Vec<&Action>> = BTreeMap::new();
         for action in plan.actions.iter().filter(|action| !action.is_destructive()) {
             stages.entry(action.stage()).or_default().push(action);
         }
         for actions in stages.into_values() {
-            let mut blocked = false;
             for action in actions {
                 let text = action.describe();
                 let heard = self.write_mishap(outcome, |world| world.write(action));
                 if outcome.crashed {
-                    return false;
+                    return vec![HeldBack::Everything];
                 }
                 match heard.and_then(|answer| answer) {
                     Ok(()) => outcome.done.push(text),
                     Err(refused) => {
                         self.note_stranger(action, &refused);
                         outcome.not_done.push(format!("{text}: {refused}"));
-                        let config = matches!(action, Action::AlterConfig(_));
-                        self.kafka.config_failed |= config;
-                        blocked |= !config;
+                        failed.push(action.holds_back());
                     }
                 }
             }
-            if blocked {
-                return false;
+            if failed.contains(&HeldBack::Everything) {
+                break;
             }
         }
-        true
+        failed
     }
 
     fn note_stranger(&mut self, action: &Action, refused: &Refused) {
@@ -287,19 +286,21 @@ impl World {
     }
 
     /// Each is judged as the guard does: by the laws' own predicate, on a fresh observation.
-    fn destructive(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+    fn destructive(
+        &mut self,
+        plan: &Plan,
+        failed: &[HeldBack],
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let Ok(desired) = self.desired() else { return Ok(()) };
-        if !plan.actions.iter().any(Action::is_destructive) {
+        let held = |action: &Action| failed.iter().any(|held| held.holds(action));
+        let due: Vec<&Action> =
+            plan.actions.iter().filter(|one| one.is_destructive() && !held(one)).collect();
+        if due.is_empty() {
             return Ok(());
         }
-        let (fresh, config_failed) = (self.observe(), self.kafka.config_failed);
-        // An edit that Kafka does not take as a whole restarts nobody who serves.
-        let held = |action: &&Action| {
-            let restarts = matches!(action, Action::RestartPod(one) if !one.is_of_idle_node);
-            restarts && config_failed
-        };
-        let destructive = plan.actions.iter().filter(|action| action.is_destructive());
-        for action in destructive.filter(|action| !held(action)) {
+        let fresh = self.observe();
+        for action in due {
             let text = action.describe();
             if let Err(violation) = check::permit(action, &desired, &fresh) {
                 outcome.not_done.push(format!("{text}: {} {}", violation.law, violation.sentence));

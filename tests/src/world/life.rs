@@ -37,6 +37,21 @@ impl World {
         Some(self.certificates.get(&secret.uid)?.certificate.clone())
     }
 
+    /// Brings the cluster up, until it runs and is at rest.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn bring_up(&mut self) -> Result<()> {
+        for _ in 0..4 {
+            while self.pass()?.changed_something() {}
+            self.start_pods();
+            self.pass()?;
+            self.run_nodes();
+        }
+        while self.pass()?.changed_something() {}
+        self.at_rest(&[])
+    }
+
     /// Every node whose Kafka was started serves and is in sync.
     pub fn run_nodes(&mut self) {
         for (id, pod) in &mut self.pods {

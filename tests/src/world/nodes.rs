@@ -59,8 +59,6 @@ pub(super) struct KafkaMood {
     pub(super) silent: Option<String>,
     pub(super) cut_off: BTreeSet<i32>,
     pub(super) refused_keys: BTreeSet<String>,
-    /// Whether a change of the configuration failed in this pass.
-    pub(super) config_failed: bool,
 }
 
 impl World {

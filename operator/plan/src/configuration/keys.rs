@@ -45,14 +45,18 @@ const ONLY_BY_A_RESTART: [&str; 8] = [
     "log.cleaner.io.buffer.size",
 ];
 
+/// Whether Ottla sets the key itself, so that no user may.
+pub(crate) fn is_reserved(key: &str) -> bool {
+    RESERVED_CONFIG_KEYS.contains(&key)
+        || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// Whether the key, if a user may set it, can safely change for all nodes while they run. Keys that
 /// Kafka calls changeable for one broker only are all set by Ottla: listeners and their security.
 pub(crate) fn is_live(version: &str, key: &str) -> bool {
-    let reserved = RESERVED_CONFIG_KEYS.contains(&key)
-        || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
     let unsafe_so = ONLY_BY_A_RESTART.iter().any(|part| key.contains(part));
     let known = find(version, key);
-    !reserved && !unsafe_so && known.is_some_and(|key| key.update_mode == "cluster-wide")
+    !is_reserved(key) && !unsafe_so && known.is_some_and(|key| key.update_mode == "cluster-wide")
 }
 
 impl Key {
@@ -109,9 +113,7 @@ mod tests {
         for (version, table) in TABLES {
             for line in table.lines().filter(|line| line.contains(" per-broker ")) {
                 let key = line.split(' ').next().unwrap_or_default();
-                let reserved = RESERVED_CONFIG_KEYS.contains(&key)
-                    || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-                assert!(reserved, "Kafka {version}: {key}");
+                assert!(is_reserved(key), "Kafka {version}: {key}");
             }
         }
     }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::{KafkaClusterSpec, RESERVED_CONFIG_KEYS, RESERVED_CONFIG_PREFIXES};
+use ottla_crds::kafka_cluster::KafkaClusterSpec;
 
 use super::Problems;
-use crate::configuration::{find, is_live};
+use crate::configuration::{find, is_live, is_reserved};
 use crate::properties::{CLEANER_BUFFER, MIN_IN_SYNC, cleaner_buffer_bytes};
 
 /// Ports below are those of Ottla's own listeners.
@@ -40,9 +40,7 @@ fn check_listeners(spec: &KafkaClusterSpec, problems: &mut Problems) {
 }
 
 fn check_entry(key: &str, value: &str, problems: &mut Problems) {
-    let reserved = RESERVED_CONFIG_KEYS.contains(&key)
-        || RESERVED_CONFIG_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-    if reserved {
+    if is_reserved(key) {
         problems.add("spec.config", format!("`{key}` is set by Ottla itself: remove it"));
     }
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
