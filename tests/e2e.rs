@@ -18,7 +18,6 @@ mod e2e {
     mod drift;
     mod exec;
     mod firewall;
-    mod joined;
     mod kcat;
     mod killed;
     mod manifest;
@@ -35,6 +34,7 @@ mod e2e {
     mod request;
     mod restarted;
     mod rights;
+    mod scaled;
     mod stage;
     mod verifier;
     mod wait;

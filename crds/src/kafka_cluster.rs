@@ -53,6 +53,8 @@ pub const KAFKA_VERSIONS: [&str; 3] = ["4.2.1", "4.3.1", "4.4.0"];
         .message("controllers.replicas must not exceed brokers.replicas while controllers are Colocated: each lives in a broker; add brokers or use placement Dedicated"),
     validation = Rule::new("self.controllers.placement != 'Colocated' || (!has(self.controllers.storage) && !has(self.controllers.resources) && !has(self.controllers.jvm) && !has(self.controllers.pod))")
         .message("controllers that are Colocated live in the brokers: remove controllers.storage, resources, jvm and pod, and set those of brokers"),
+    validation = Rule::new("self.controllers.placement != 'Colocated' || !has(self.brokers.excludedIds) || self.brokers.excludedIds.all(id, id >= self.controllers.replicas)")
+        .message("brokers.excludedIds names a broker that votes in the metadata quorum: while controllers are Colocated these are the brokers with the lowest ids, and moving a vote is not part of this release of Ottla"),
     validation = Rule::new("self.controllers.placement != 'Dedicated' || has(self.controllers.storage)")
         .message("controllers.storage is required while controllers are Dedicated: give each controller one volume, such as { name: d0, size: 10Gi }"),
     validation = Rule::new("has(self.racks) == has(oldSelf.racks)")
@@ -99,10 +101,16 @@ pub struct KafkaClusterSpec {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Brokers {
-    /// How many brokers. They have the ids 0, 1, 2 and so on.
+    /// How many brokers. Their ids count from 0; gaps are filled from the lowest. Where there are more
+    /// than that, those with the highest ids leave, once their partitions have moved to others.
     #[schemars(range(min = 1, max = 1000))]
-    #[x_kube(validation = Rule::new("self >= oldSelf").message("brokers cannot be removed yet: their partitions would have to move first, which this release of Ottla does not do; keep replicas as it was"))]
     pub replicas: i32,
+    /// Ids that no broker may have. One that exists leaves, once its partitions have moved to others,
+    /// and another takes its place if `replicas` asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(range(min = 0, max = 9999)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub excluded_ids: Vec<i32>,
     /// The disks of each broker.
     pub storage: Storage,
     /// CPU and memory of each broker.
@@ -139,7 +147,10 @@ pub struct Controllers {
     pub replicas: i32,
     /// The disk of each Dedicated controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.volumes.size() == 1").message("a controller has one volume: it stores only the metadata log"))]
+    #[x_kube(
+        validation = Rule::new("self.volumes.size() == 1").message("a controller has one volume: it stores only the metadata log"),
+        validation = Rule::new("!has(self.reclaim)").message("reclaim is for brokers: controllers cannot be removed yet")
+    )]
     pub storage: Option<Storage>,
     /// CPU and memory of each Dedicated controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ pub(crate) mod election;
 pub(crate) mod feature;
 pub(crate) mod log_dir;
 pub(crate) mod quorum;
+pub(crate) mod reassignment;
 pub(crate) mod topic;
 
 use std::time::Duration;

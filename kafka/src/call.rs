@@ -81,6 +81,8 @@ pub(crate) mod tests {
             $function::<m::DescribeConfigsRequest>($($argument),*);
             $function::<m::IncrementalAlterConfigsRequest>($($argument),*);
             $function::<m::ElectLeadersRequest>($($argument),*);
+            $function::<m::AlterPartitionReassignmentsRequest>($($argument),*);
+            $function::<m::ListPartitionReassignmentsRequest>($($argument),*);
             $function::<m::UnregisterBrokerRequest>($($argument),*);
             $function::<m::InitProducerIdRequest>($($argument),*);
             $function::<m::ProduceRequest>($($argument),*);

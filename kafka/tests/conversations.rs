@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_kafka::{
     Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error, FetchOptions, Isolation,
-    NewPartitions, NewTopic, OffsetAt, Producer, Record,
+    NewPartitions, NewTopic, OffsetAt, Producer, Record, Wish,
 };
 
 /// The port in recorded addresses; a replay puts its own in place of it.
@@ -16,7 +16,7 @@ pub(crate) const RECORDED_PORT: u16 = 19092;
 
 /// The conversations in the order in which they are recorded: later ones need what earlier ones
 /// made. Each is also the name of a file.
-pub(crate) const NAMES: [&str; 18] = [
+pub(crate) const NAMES: [&str; 20] = [
     "describe_cluster",
     "describe_quorum",
     "describe_features",
@@ -32,6 +32,8 @@ pub(crate) const NAMES: [&str; 18] = [
     "offset",
     "fetch",
     "elect_preferred_leaders",
+    "reassign",
+    "reassignments",
     "delete_topics",
     "unregister_broker",
     "describe_topics_of_none",
@@ -74,6 +76,8 @@ pub(crate) async fn hold(name: &str, cluster: &Cluster) -> String {
         }
         "fetch" => text(fetched(cluster).await),
         "elect_preferred_leaders" => text(cluster.elect_preferred_leaders(&elect()).await),
+        "reassign" => text(cluster.reassign(&wishes(), false).await),
+        "reassignments" => text(cluster.reassignments().await),
         "delete_topics" => text(deleted(cluster).await),
         "unregister_broker" => text(cluster.unregister_broker(7).await),
         "describe_topics_of_none" => {
@@ -142,6 +146,13 @@ async fn fetched(cluster: &Cluster) -> Result<impl Debug, Error> {
 
 fn elect() -> Elect {
     Elect::Partitions(BTreeMap::from([(TOPIC.to_owned(), vec![0, 5])]))
+}
+
+/// Nothing to change, nothing to cancel, no such broker, another number of replicas, no such partition.
+fn wishes() -> BTreeMap<String, BTreeMap<i32, Wish>> {
+    let wishes = BTreeMap::from([(0, Some(vec![1])), (1, None), (5, Some(vec![1]))]);
+    let absent = BTreeMap::from([(0, Some(vec![1, 7]))]);
+    BTreeMap::from([(TOPIC.to_owned(), wishes), ("__none".to_owned(), absent)])
 }
 
 async fn deleted(cluster: &Cluster) -> Result<impl Debug, Error> {

@@ -187,20 +187,26 @@ async fn harmless(
             Action::RecordDisks { target, disks } => {
                 identity::record(client, namespace, target, disks).await
             }
-            Action::AlterConfig(changes) => {
-                let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
-                let altered = context.reach.alter_config(credentials, &ways.bootstrap, changes);
-                altered.await.map_err(ActError::Kafka)
+            Action::ForgetDisks { target, disks } => {
+                identity::forget(client, namespace, target, disks).await
             }
-            Action::ElectLeaders(partitions) => {
-                let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
-                let elected = context.reach.elect(credentials, &ways.bootstrap, partitions);
-                elected.await.map_err(ActError::Kafka)
-            }
-            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
+            Action::AlterConfig(_)
+            | Action::ElectLeaders(_)
+            | Action::Throttle(_)
+            | Action::Cordon { .. } => kafka(context, ways, action).await,
+            Action::Format(_)
+            | Action::RestartPod(_)
+            | Action::Delete(_)
+            | Action::Reassign(_)
+            | Action::Unregister(_) => Ok(()),
         }
     };
     context.leadership.within_tenure(effect).await.map_err(ActError::NotLeading)?
+}
+
+async fn kafka(context: &Context, ways: &Ways, action: &Action) -> Result<(), ActError> {
+    let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
+    context.reach.change_kafka(credentials, ways, action).await.map_err(ActError::Kafka)
 }
 
 async fn destructive(
@@ -221,6 +227,7 @@ async fn destructive(
             Action::Delete(delete) => {
                 object::delete(&context.client, namespace, delete.kind, &delete.target).await
             }
+            Action::Reassign(_) | Action::Unregister(_) => kafka(context, ways, action).await,
             _ => Ok(()),
         }
     };

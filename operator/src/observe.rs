@@ -7,6 +7,7 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 use ottla_crds::KafkaCluster;
 use ottla_crds::agent::AgentStatus;
+use ottla_crds::kafka_cluster::status::Memory;
 use ottla_plan::names::Names;
 use ottla_plan::observed::{Answer, Observed, Pod};
 
@@ -56,8 +57,12 @@ pub async fn observe(
     let pods = facts::pods(&found.pods);
     let status = cluster.status.clone().unwrap_or_default();
     let bootstrap = facts::bootstrap(&names, &found.pods);
+    let controllers = facts::controllers(&names, &found.pods);
     let (agents, kafka) = match &secrets.credentials {
-        Some(credentials) => nodes(context, &names, credentials, &found, &pods, &bootstrap).await,
+        Some(credentials) => {
+            let memory = &status.memory;
+            nodes(context, &names, credentials, &found, &pods, &bootstrap, memory).await
+        },
         None => (BTreeMap::new(), unasked("the operator has no certificate for this cluster yet")),
     };
     let (identity, identity_problem) = facts::identity(&names, &found.children);
@@ -76,7 +81,8 @@ pub async fn observe(
         agents,
         kafka,
     };
-    Ok(Observation { observed, ways: Ways { credentials: secrets.credentials, bootstrap } })
+    let ways = Ways { credentials: secrets.credentials, bootstrap, controllers };
+    Ok(Observation { observed, ways })
 }
 
 fn unasked<T>(reason: &str) -> Answer<T> {
@@ -92,6 +98,7 @@ async fn nodes(
     found: &kubernetes::Found,
     pods: &BTreeMap<i32, Pod>,
     bootstrap: &[String],
+    memory: &Memory,
 ) -> (Agents, Answer<ottla_plan::observed::Kafka>) {
     let hosts = facts::hosts(names, &found.pods);
     let asked = pods.iter().filter_map(|(id, pod)| {
@@ -102,7 +109,7 @@ async fn nodes(
         if bootstrap.is_empty() {
             return unasked("no broker is Ready");
         }
-        context.reach.kafka(credentials, bootstrap).await
+        context.reach.kafka(credentials, bootstrap, memory).await
     };
     let (agents, kafka) = join(join_all(asked), kafka).await;
     (agents.into_iter().collect(), kafka)

@@ -1,11 +1,10 @@
 //! How the operator reaches nodes: their agents, and Kafka. Behind a trait, so that tests over a
 //! real API server can stand in for nodes.
 
-use std::collections::BTreeMap;
-
 use futures::future::BoxFuture;
 use ottla_crds::agent::{AgentStatus, FormatRequest};
-use ottla_plan::action::ConfigChange;
+use ottla_crds::kafka_cluster::status::Memory;
+use ottla_plan::Action;
 use ottla_plan::observed::{Answer, Kafka};
 
 pub mod agent;
@@ -35,6 +34,8 @@ pub struct Ways {
     pub credentials: Option<Credentials>,
     /// Inter-broker endpoints of brokers that are Ready, as `host:port`.
     pub bootstrap: Vec<String>,
+    /// Controller endpoints of controllers that are Ready, as `host:port`.
+    pub controllers: Vec<String>,
 }
 
 /// Where an agent is.
@@ -106,27 +107,21 @@ pub trait Reach: Send + Sync {
         request: &'a FormatRequest,
     ) -> BoxFuture<'a, Result<(), ReachError>>;
 
-    /// What Kafka says, asked by the inter-broker listeners given as `host:port`.
+    /// What Kafka says, asked by the inter-broker listeners given as `host:port`; what is remembered is
+    /// asked about in particular.
     fn kafka<'a>(
         &'a self,
         credentials: &'a Credentials,
         bootstrap: &'a [String],
+        memory: &'a Memory,
     ) -> BoxFuture<'a, Answer<Kafka>>;
 
-    /// Changes the dynamic configuration of all nodes, by key: all of it or nothing.
-    fn alter_config<'a>(
+    /// Carries out an action that is Kafka's to take.
+    fn change_kafka<'a>(
         &'a self,
         credentials: &'a Credentials,
-        bootstrap: &'a [String],
-        changes: &'a BTreeMap<String, ConfigChange>,
-    ) -> BoxFuture<'a, Result<(), ReachError>>;
-
-    /// Lets preferred leaders lead: partitions by topic.
-    fn elect<'a>(
-        &'a self,
-        credentials: &'a Credentials,
-        bootstrap: &'a [String],
-        partitions: &'a BTreeMap<String, Vec<i32>>,
+        ways: &'a Ways,
+        action: &'a Action,
     ) -> BoxFuture<'a, Result<(), ReachError>>;
 }
 
@@ -156,25 +151,17 @@ impl Reach for Network {
         &'a self,
         credentials: &'a Credentials,
         bootstrap: &'a [String],
+        memory: &'a Memory,
     ) -> BoxFuture<'a, Answer<Kafka>> {
-        Box::pin(kafka::ask(credentials, bootstrap))
+        Box::pin(kafka::ask(credentials, bootstrap, memory))
     }
 
-    fn alter_config<'a>(
+    fn change_kafka<'a>(
         &'a self,
         credentials: &'a Credentials,
-        bootstrap: &'a [String],
-        changes: &'a BTreeMap<String, ConfigChange>,
+        ways: &'a Ways,
+        action: &'a Action,
     ) -> BoxFuture<'a, Result<(), ReachError>> {
-        Box::pin(kafka::alter_config(credentials, bootstrap, changes))
-    }
-
-    fn elect<'a>(
-        &'a self,
-        credentials: &'a Credentials,
-        bootstrap: &'a [String],
-        partitions: &'a BTreeMap<String, Vec<i32>>,
-    ) -> BoxFuture<'a, Result<(), ReachError>> {
-        Box::pin(kafka::elect(credentials, bootstrap, partitions))
+        Box::pin(kafka::change(credentials, ways, action))
     }
 }

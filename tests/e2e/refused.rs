@@ -75,7 +75,7 @@ async fn while_running(stage: &Stage) -> anyhow::Result<()> {
         wrong.extend(unlike(&mistake, &answer));
     }
     let fewer = request::scale(stage, &cluster.name, 2).await?;
-    let scaled = ("scale", json!(2), "brokers cannot be removed yet");
+    let scaled = ("scale", json!(2), "controllers.replicas must not exceed brokers.replicas");
     wrong.extend(unlike(&scaled, &fewer));
     ensure!(wrong.is_empty(), "not refused as they should be:\n{}", wrong.join("\n"));
     ensure!(cluster.get().await?.metadata.generation == generation, "the spec changed");

@@ -1,14 +1,14 @@
 //! The way of one operator to the agents and to Kafka that the ground stands in for, with faults
 //! of its own: a word to format is a write too.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use futures::future::{BoxFuture, pending};
 use ottla_crds::agent::{AgentStatus, FormatRequest};
-use ottla_operator::reach::{AgentAddress, Credentials, Reach, ReachError};
-use ottla_plan::action::ConfigChange;
+use ottla_crds::kafka_cluster::status::Memory;
+use ottla_operator::reach::{AgentAddress, Credentials, Reach, ReachError, Ways};
+use ottla_plan::Action;
 use ottla_plan::observed::{Answer, Kafka};
 use ottla_tests::fault::{Fault, Faults};
 
@@ -106,24 +106,16 @@ impl Reach for Agents {
         &'a self,
         _credentials: &'a Credentials,
         _bootstrap: &'a [String],
+        _memory: &'a Memory,
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(async { kafka(&self.ground.place(&self.namespace)) })
     }
 
-    fn alter_config<'a>(
+    fn change_kafka<'a>(
         &'a self,
         _credentials: &'a Credentials,
-        _bootstrap: &'a [String],
-        _changes: &'a BTreeMap<String, ConfigChange>,
-    ) -> BoxFuture<'a, Result<(), ReachError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn elect<'a>(
-        &'a self,
-        _credentials: &'a Credentials,
-        _bootstrap: &'a [String],
-        _partitions: &'a BTreeMap<String, Vec<i32>>,
+        _ways: &'a Ways,
+        _action: &'a Action,
     ) -> BoxFuture<'a, Result<(), ReachError>> {
         Box::pin(async { Ok(()) })
     }

@@ -164,7 +164,11 @@ fn tear(observed: &mut Observed, gap: &Gap) {
         with(&keys, index, |key| drop(map.remove(key)));
     }
     match gap {
-        Gap::Child(index) => lose(&mut observed.children, index),
+        Gap::Child(index) => {
+            let keys: Vec<_> =
+                observed.children.keys().map(|(kind, name)| (kind, name.clone())).collect();
+            with(&keys, index, |(kind, name)| drop(observed.children.remove(*kind, name)));
+        }
         Gap::Claim(index) => lose(&mut observed.claims, index),
         Gap::Pod(index) => lose(&mut observed.pods, index),
         Gap::Agent(index) => {

@@ -1,44 +1,74 @@
-//! The operator dies before and after each write of a whole roll, and each reply is lost once: the
-//! roll ends the same.
+//! The operator dies before and after each write of a whole operation, and each reply is lost once: it
+//! ends the same.
 
 use std::collections::BTreeMap;
 
 use ottla_tests::world::{Mishap, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::life::{born, settle};
+use super::life::{Birth, born, settle};
 use super::probes::Probes;
 
-/// More writes than a roll of six nodes has.
-const WRITES_MAX: usize = 400;
+/// More writes than any operation here has.
+const WRITES_MAX: usize = 600;
 
 #[test]
 fn a_roll_survives_a_crash_at_every_write() {
+    let config = json!({ "log.retention.hours": "7", "message.max.bytes": "2000000" });
     for dedicated in [false, true] {
-        let undisturbed = end(dedicated, None).expect("a roll without any mishap");
-        for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused]
-        {
-            let mut write = 0;
-            while let Some(end) = end(dedicated, Some((write, mishap))) {
-                assert_eq!(end, undisturbed, "{mishap:?} at write {write}");
-                write += 1;
-                assert!(write < WRITES_MAX, "the roll has no end");
-            }
-            assert!(write > 10, "only {write} writes were disturbed");
-        }
+        survives(Birth { dedicated, five: false }, &["spec", "config"], &config);
     }
 }
 
-/// How a roll ends that meets a mishap at its write of this number: every pod and how often it was
+#[test]
+fn brokers_that_leave_survive_a_crash_at_every_write() {
+    for dedicated in [false, true] {
+        survives(Birth { dedicated, five: true }, &["spec", "brokers", "replicas"], &json!(3));
+    }
+}
+
+#[test]
+fn brokers_that_join_survive_a_crash_at_every_write() {
+    survives(
+        Birth { dedicated: false, five: false },
+        &["spec", "brokers", "replicas"],
+        &json!(4),
+    );
+}
+
+#[test]
+fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
+    survives(
+        Birth { dedicated: false, five: true },
+        &["spec", "brokers", "excludedIds"],
+        &json!([3]),
+    );
+}
+
+fn survives(birth: Birth, path: &[&str], value: &Value) {
+    let end = |mishap| end(birth, path, value, mishap);
+    let undisturbed = end(None).expect("an operation without any mishap");
+    for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused] {
+        let mut write = 0;
+        while let Some(end) = end(Some((write, mishap))) {
+            assert_eq!(end, undisturbed, "{mishap:?} at write {write}");
+            write += 1;
+            assert!(write < WRITES_MAX, "the operation has no end");
+        }
+        assert!(write > 5, "only {write} writes were disturbed");
+    }
+}
+
+/// How an operation ends that meets a mishap at its write of this number: every pod and how often it was
 /// made. `None` where it has fewer writes.
-fn end(dedicated: bool, mishap: Option<(usize, Mishap)>) -> Option<BTreeMap<String, usize>> {
-    let mut world = born(dedicated).clone();
-    world
-        .edit(
-            &["spec", "config"],
-            json!({ "log.retention.hours": "7", "message.max.bytes": "2000000" }),
-        )
-        .unwrap();
+fn end(
+    birth: Birth,
+    path: &[&str],
+    value: &Value,
+    mishap: Option<(usize, Mishap)>,
+) -> Option<BTreeMap<String, usize>> {
+    let mut world = born(birth).clone();
+    world.edit(path, value.clone()).unwrap();
     let met = mishap.is_none_or(|(write, mishap)| disturbed(&mut world, write, mishap));
     if !met {
         return None;
@@ -50,7 +80,7 @@ fn end(dedicated: bool, mishap: Option<(usize, Mishap)>) -> Option<BTreeMap<Stri
     Some(world.pod_lives().clone())
 }
 
-/// Rolls until the write of this number, which meets the mishap. Whether there was one.
+/// Goes on until the write of this number, which meets the mishap. Whether there was one.
 fn disturbed(world: &mut World, write: usize, mishap: Mishap) -> bool {
     world.arm(write, mishap);
     loop {
@@ -60,7 +90,8 @@ fn disturbed(world: &mut World, write: usize, mishap: Mishap) -> bool {
         }
         let noticed = world.notice_budgets();
         let advanced = world.advance_all();
-        if !outcome.changed_something() && !noticed && !advanced {
+        let copied = world.copy();
+        if !outcome.changed_something() && !noticed && !advanced && !copied {
             return false;
         }
     }

@@ -67,6 +67,16 @@ pub(crate) enum Event {
     HalfAYear,
     /// Somebody opens a budget by hand.
     OpenBudget,
+    /// The spec asks for so many brokers.
+    Scale(u8),
+    /// The spec excludes a broker, or none.
+    Exclude(u8),
+    /// Somebody makes a partition, the first replica on this broker.
+    AddRecords(u8),
+    /// Replicas are copied, and removed ones deleted.
+    Copy,
+    /// Somebody moves a partition by Kafka's own tools to this broker.
+    MoveByHand(u8, u8),
     /// Kubernetes does not call a pod Ready any more, although its Kafka serves.
     Unready(u8),
     /// It calls all Ready again that are.
@@ -77,7 +87,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..70) {
+        match rng.u8(0..84) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -113,6 +123,11 @@ impl Event {
             65 => Event::ReadyAll,
             66 | 67 => Event::ConfigureLive(number),
             68 => Event::ConfigureByHand(number),
+            70..=72 => Event::Scale(number),
+            73 => Event::Exclude(number),
+            74..=76 => Event::AddRecords(number),
+            77..=81 => Event::Copy,
+            82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {
                     Event::HalfAYear

@@ -15,48 +15,79 @@ use super::probes::Probes;
 const EVENTS: std::ops::Range<usize> = 12..60;
 
 /// More rounds than two rolls of six nodes need, each with a step of every pod.
-const ROUNDS_MAX: usize = 200;
+const ROUNDS_MAX: usize = 400;
 
 /// A life that a seed stands for.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
-    pub(crate) dedicated: bool,
+    pub(crate) birth: Birth,
     pub(crate) events: Vec<Event>,
 }
 
 impl Life {
-    /// The life of a seed, always the same. It begins with a change of the spec.
+    /// The life of a seed, always the same. It begins with a change of the spec: in a cluster of five
+    /// brokers of how many there are.
     pub(crate) fn of(seed: u64) -> Life {
         let mut rng = Rng::with_seed(seed);
-        let dedicated = rng.u8(0..4) == 0;
-        let mut events = vec![Event::Configure(rng.u8(..)), Event::Pass, Event::NoticeBudgets];
+        let birth = Birth { dedicated: rng.u8(0..4) == 0, five: rng.bool() };
+        let number = rng.u8(..);
+        let first = if birth.five { Event::Scale(number) } else { Event::Configure(number) };
+        let mut events = vec![first, Event::Pass, Event::NoticeBudgets];
         let count = rng.usize(EVENTS);
         events.extend((0..count).map(|_| Event::random(&mut rng)));
-        Life { dedicated, events }
+        Life { birth, events }
     }
 
     /// Lives it. What happened, for people, and a broken law or a world that does not come to rest.
     pub(crate) fn live(&self, probes: &mut Probes) -> (Vec<String>, Result<()>) {
         let mut course =
-            Course { world: born(self.dedicated).clone(), looked: None, trace: Vec::new(), probes };
+            Course { world: born(self.birth).clone(), looked: None, trace: Vec::new(), probes };
         let result = course.run(&self.events);
         (course.trace, result)
     }
 }
 
-/// A cluster that runs and is at rest.
-pub(crate) fn born(dedicated: bool) -> &'static World {
-    static COLOCATED: OnceLock<World> = OnceLock::new();
-    static DEDICATED: OnceLock<World> = OnceLock::new();
-    if dedicated {
-        DEDICATED.get_or_init(|| raised(include_str!("../../examples/production.yaml")))
-    } else {
-        COLOCATED.get_or_init(|| raised(include_str!("../../examples/quickstart.yaml")))
+/// What a life begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Birth {
+    /// Whether controllers have pods of their own.
+    pub(crate) dedicated: bool,
+    /// Whether there are five brokers, and not three.
+    pub(crate) five: bool,
+}
+
+impl Birth {
+    /// Every one there is.
+    pub(crate) const ALL: [Birth; 4] = [
+        Birth { dedicated: false, five: false },
+        Birth { dedicated: false, five: true },
+        Birth { dedicated: true, five: false },
+        Birth { dedicated: true, five: true },
+    ];
+
+    /// The file that it is made from, and its text.
+    pub(crate) fn example(self) -> (&'static str, &'static str) {
+        match self.dedicated {
+            true => ("examples/production.yaml", include_str!("../../examples/production.yaml")),
+            false => ("examples/quickstart.yaml", include_str!("../../examples/quickstart.yaml")),
+        }
     }
 }
 
-fn raised(example: &str) -> World {
-    let mut world = World::new(manifest(example).unwrap());
+/// A cluster that runs and is at rest.
+pub(crate) fn born(birth: Birth) -> &'static World {
+    static WORLDS: [OnceLock<World>; 4] = [const { OnceLock::new() }; 4];
+    let worlds = Birth::ALL.iter().zip(&WORLDS);
+    let mut worlds = worlds.filter_map(|(one, world)| (*one == birth).then_some(world));
+    worlds.next().unwrap().get_or_init(|| raised(birth))
+}
+
+fn raised(birth: Birth) -> World {
+    let mut cluster = manifest(birth.example().1).unwrap();
+    if birth.five {
+        cluster.spec.brokers.replicas = 5;
+    }
+    let mut world = World::new(cluster);
     world.bring_up().unwrap();
     world.go_gradually();
     world
@@ -130,15 +161,17 @@ impl Course<'_> {
             Event::SilenceKafka => world.silence_kafka(Some("the connection was refused")),
             Event::KafkaAnswers => world.silence_kafka(None),
             Event::HoldBack(partition, broker) => {
-                world.hold_back(
-                    &format!("payments-{}", partition % 3),
-                    i32::from(broker % 3),
-                    true,
-                )?;
+                let partition = format!("payments-{}", partition % 5);
+                world.hold_back(&partition, i32::from(broker % 5), true)?;
             }
             Event::LetCatchUp => world.let_all_catch_up(),
             Event::Unready(number) => return Ok(world.unready(node(number))),
             Event::ReadyAll => world.ready_all(),
+            Event::AddRecords(number) => return Ok(world.add_records(number.into())),
+            Event::Copy => return Ok(world.copy()),
+            Event::MoveByHand(partition, broker) => {
+                return Ok(world.move_by_hand(partition.into(), i32::from(broker % 5)));
+            }
             Event::CutOff(number) => world.cut_off(node(number), true),
             Event::HearAgain => world.hear_all(),
             _ => return edit(world, event).map(|()| true),
@@ -198,6 +231,11 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
         Event::HalfAYear => world.days(245),
         Event::OpenBudget => world.open_budget(),
+        Event::Scale(number) => world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into()),
+        Event::Exclude(number) => {
+            let excluded = if number % 3 == 2 { json!([]) } else { json!([3 + number % 3]) };
+            world.edit(&["spec", "brokers", "excludedIds"], excluded)
+        }
         other => bail!("{other:?} is no edit"),
     }
 }
@@ -221,8 +259,9 @@ pub(crate) fn settle(
         note(world, &outcome, probes, trace);
         let noticed = world.notice_budgets();
         let advanced = world.advance_all();
+        let copied = world.copy();
         world.produce();
-        if !outcome.changed_something() && !noticed && !advanced {
+        if !outcome.changed_something() && !noticed && !advanced && !copied {
             world.at_rest(&outcome.not_done).context("at the end")?;
             return world.as_wished().context("at the end");
         }

@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 29] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -26,6 +26,18 @@ const WORDS: [(&str, &str); 17] = [
     ("held: budget", "waits until Kubernetes lets no"),
     ("held: Kafka unknown", "could not be asked whether it may stop"),
     ("held: partition", "in-sync replicas and would have"),
+    ("held: a move", "has moved to other brokers"),
+    ("replicas moved", "because brokers leave"),
+    ("a move cancelled", "which nobody asks for any more"),
+    ("copying limited", "limit the copying"),
+    ("limit lifted", "lift the limit"),
+    ("cordoned", "takes no new replicas"),
+    ("uncordoned", "takes new replicas again"),
+    ("broker stopped", "holds no partition any more"),
+    ("broker unregistered", "unregister broker"),
+    ("moves wait for a roll", "waits for the roll"),
+    ("moves wait for others'", "waits for a move of others"),
+    ("disks struck", "strike from ConfigMap"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
 ];

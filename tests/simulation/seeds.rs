@@ -63,8 +63,9 @@ fn tell(seed: u64, life: &Life, error: &str) -> ! {
     let (trace, result) = short.live(&mut Probes::default());
     let why = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
     panic!(
-        "seed {seed} breaks a law: {error}\n\nthe shortest such life ({}):\n{}\n{why}",
-        if short.dedicated { "examples/production.yaml" } else { "examples/quickstart.yaml" },
+        "seed {seed} breaks a law: {error}\n\nthe shortest such life ({}, {} brokers):\n{}\n{why}",
+        short.birth.example().0,
+        if short.birth.five { "five" } else { "three" },
         trace.join("\n")
     );
 }

@@ -16,8 +16,10 @@ use serde_json::Value;
 
 mod act;
 mod configuration;
+mod departure;
 mod gradual;
 mod life;
+mod moves;
 mod nodes;
 mod observe;
 mod store;
@@ -62,6 +64,10 @@ pub struct World {
     /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
     seen: BTreeSet<String>,
     registered: BTreeSet<i32>,
+    /// Brokers that take no new replicas.
+    cordoned: BTreeSet<i32>,
+    /// A law that was found broken where nobody could say so.
+    broken: Option<String>,
     kafka: KafkaMood,
     topics: Topics,
     /// What is set for all nodes.
@@ -112,6 +118,8 @@ impl World {
             disks: BTreeMap::new(),
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
+            cordoned: BTreeSet::new(),
+            broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),
             dynamic_config: BTreeMap::new(),

@@ -97,7 +97,7 @@ pub struct NodeStatus {
     /// Kafka's `node.id`.
     pub id: i32,
     /// What it is doing: `Pending`, `AwaitingFormat`, `Starting`, `Recovering`, `CatchingUp`,
-    /// `Running`, `Stopping`, `Refused`, `Unknown`.
+    /// `Running`, `Draining`, `Stopping`, `Refused`, `Unknown`.
     pub phase: String,
     /// Its part in the metadata quorum, if any: `Leader`, `Voter` or `Observer`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +122,12 @@ pub struct Memory {
     /// A roll that has begun and is not over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roll: Option<RollMemory>,
+    /// Brokers that leave, or left and have not vanished yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainMemory>,
+    /// Partitions that are being moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<MovesMemory>,
 }
 
 impl Memory {
@@ -142,15 +148,44 @@ pub struct RollMemory {
     pub nodes: Vec<i32>,
 }
 
+/// Brokers that leave.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DrainMemory {
+    /// When the first of them began to, RFC 3339.
+    pub since: String,
+    /// Those that still leave traces, by id.
+    pub brokers: Vec<i32>,
+    /// Those of them whose disks were seen empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<i32>,
+    /// How many have left for good.
+    pub gone: i32,
+}
+
+/// Partitions that are being moved.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MovesMemory {
+    /// When the first of them began to, RFC 3339.
+    pub since: String,
+    /// Partitions that may move at this moment, by topic.
+    pub wave: BTreeMap<String, Vec<i32>>,
+    /// The limit, in bytes per second and broker, that is Ottla's own and goes in the end; absent where
+    /// somebody else has set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<i64>,
+}
+
 /// What is being done.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
-    /// `Create`, `Repair` or `Roll`.
+    /// `Create`, `Repair`, `Roll`, `ScaleIn` or `MoveReplicas`.
     pub name: String,
-    /// Nodes done.
+    /// Nodes done; of `MoveReplicas` partitions.
     pub done: i32,
-    /// Nodes in all.
+    /// Nodes in all; of `MoveReplicas` partitions.
     pub of: i32,
     /// When it began, RFC 3339.
     pub since: String,

@@ -1,6 +1,7 @@
 //! Disks of a node.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The disks of each node of a role.
@@ -17,6 +18,27 @@ pub struct Storage {
             .message("the first disk must stay the first: it holds the metadata log")
     )]
     pub volumes: Vec<Volume>,
+    /// What becomes of the disks of nodes that are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim: Option<Reclaim>,
+}
+
+/// What becomes of the disks of nodes that are gone.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reclaim {
+    /// Of brokers that left. Only claims whose disks were seen empty before are ever deleted.
+    pub when_scaled: ReclaimPolicy,
+}
+
+/// What becomes of a claim that no node needs any more.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReclaimPolicy {
+    /// It stays, and a node of the same id uses it again.
+    #[default]
+    Retain,
+    /// It is deleted.
+    Delete,
 }
 
 /// One disk of a node.

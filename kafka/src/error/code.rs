@@ -54,6 +54,8 @@ impl ErrorCode {
     pub const PREFERRED_LEADER_NOT_AVAILABLE: Self = Self(80);
     /// The preferred replica leads already.
     pub const ELECTION_NOT_NEEDED: Self = Self(84);
+    /// There is no reassignment that could be cancelled.
+    pub const NO_REASSIGNMENT_IN_PROGRESS: Self = Self(85);
     /// Too many changes at once.
     pub const THROTTLING_QUOTA_EXCEEDED: Self = Self(89);
     /// The node does not host a topic with that id.

@@ -1,11 +1,13 @@
 //! Everything that a plan may ask for. Each action is idempotent, and says by itself whether it
 //! can hurt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::FormatRequest;
 
 use crate::object::{Kind, Object};
+
+mod words;
 
 /// An object by identity, not only by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +97,60 @@ pub struct ConfigChange {
     pub to: Option<String>,
 }
 
+/// Partitions by topic.
+pub type Partitions<T> = BTreeMap<String, BTreeMap<i32, T>>;
+
+/// A change of which brokers hold partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassign {
+    /// For each partition the brokers that are to hold it, the preferred leader first; `None` where
+    /// what is under way is cancelled.
+    pub partitions: Partitions<Option<Vec<i32>>>,
+    /// Whether partitions get more replicas by it.
+    pub adds_replicas: bool,
+    /// Why, as a sentence for people.
+    pub reason: String,
+}
+
+/// A change of one list of replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ListChange {
+    /// None.
+    #[default]
+    Nothing,
+    /// These join those that are there.
+    Append(BTreeSet<String>),
+    /// These leave others that stay.
+    Subtract(BTreeSet<String>),
+    /// All leave, and the list with them.
+    Remove,
+}
+
+/// A change of how fast replicas may be copied (KIP-73).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// The limits of all brokers, by Kafka's keys.
+    pub rates: BTreeMap<String, ConfigChange>,
+    /// Which replicas they hold for, by topic: on the side that is copied from, and on the one that
+    /// copies.
+    pub topics: BTreeMap<String, (ListChange, ListChange)>,
+}
+
+impl Throttle {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rates.is_empty() && self.topics.is_empty()
+    }
+}
+
+/// The end of a broker's registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unregister {
+    /// Kafka's `node.id`.
+    pub broker: i32,
+}
+
 /// What has to wait for an action that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldBack {
@@ -102,6 +158,8 @@ pub enum HeldBack {
     Nothing,
     /// Restarts of nodes that serve: the edit is not taken as a whole.
     Restarts,
+    /// Moves of partitions, which would be copied without limit.
+    Moves,
     /// Whatever comes later, because it builds upon it.
     Everything,
 }
@@ -113,6 +171,7 @@ impl HeldBack {
         match self {
             HeldBack::Nothing => false,
             HeldBack::Restarts => action.stops_a_serving_node(),
+            HeldBack::Moves => matches!(action, Action::Reassign(_)),
             HeldBack::Everything => true,
         }
     }
@@ -148,12 +207,32 @@ pub enum Action {
         /// Key of the disk to its directory id.
         disks: BTreeMap<String, String>,
     },
+    /// Strike disks of brokers that are gone from the identity object.
+    ForgetDisks {
+        /// The identity object.
+        target: Target,
+        /// Keys of the disks.
+        disks: Vec<String>,
+    },
     /// Let a node's agent format its disks.
     Format(Format),
     /// Change the dynamic configuration of all nodes, by key. All of it is changed, or nothing.
     AlterConfig(BTreeMap<String, ConfigChange>),
     /// Let the preferred leaders lead again: partitions by topic.
     ElectLeaders(BTreeMap<String, Vec<i32>>),
+    /// Limit how fast replicas are copied, or lift the limit.
+    Throttle(Throttle),
+    /// Let a broker take no new replicas (KIP-1066), or let it again.
+    Cordon {
+        /// Kafka's `node.id`.
+        broker: i32,
+        /// Whether it is to take none.
+        cordoned: bool,
+    },
+    /// Let other brokers hold partitions.
+    Reassign(Reassign),
+    /// Remove the registration of a broker that is gone for good, and its cordon.
+    Unregister(Unregister),
     /// Delete a node's pod, so that it starts anew from the newest template.
     RestartPod(RestartPod),
     /// Delete an object that nothing needs any more.
@@ -165,15 +244,22 @@ impl Action {
     #[must_use]
     pub fn is_destructive(&self) -> bool {
         match self {
-            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => true,
+            Action::Format(_)
+            | Action::RestartPod(_)
+            | Action::Delete(_)
+            | Action::Reassign(_)
+            | Action::Unregister(_) => true,
             Action::NewIdentity { .. }
             | Action::IssueAuthority { .. }
             | Action::IssueLeaf(_)
             | Action::Create(_)
             | Action::Apply(_)
             | Action::RecordDisks { .. }
+            | Action::ForgetDisks { .. }
             | Action::AlterConfig(_)
-            | Action::ElectLeaders(_) => false,
+            | Action::ElectLeaders(_)
+            | Action::Throttle(_)
+            | Action::Cordon { .. } => false,
         }
     }
 
@@ -192,6 +278,7 @@ impl Action {
                 HeldBack::Nothing
             }
             Action::AlterConfig(_) => HeldBack::Restarts,
+            Action::Throttle(_) | Action::Cordon { .. } => HeldBack::Moves,
             _ => HeldBack::Everything,
         }
     }
@@ -201,70 +288,18 @@ impl Action {
     pub fn stage(&self) -> u8 {
         match self {
             Action::NewIdentity { .. } | Action::IssueAuthority { .. } => 0,
-            Action::IssueLeaf(_) | Action::RecordDisks { .. } => 1,
+            Action::IssueLeaf(_) | Action::RecordDisks { .. } | Action::ForgetDisks { .. } => 1,
             Action::Create(object) | Action::Apply(Rewrite { object, .. }) => match object.kind {
                 Kind::StatefulSet => 3,
                 _ => 2,
             },
-            Action::AlterConfig(_) | Action::ElectLeaders(_) => 4,
+            Action::AlterConfig(_)
+            | Action::ElectLeaders(_)
+            | Action::Throttle(_)
+            | Action::Cordon { .. } => 4,
             Action::Format(_) => 5,
-            Action::RestartPod(_) => 6,
-            Action::Delete(_) => 7,
+            Action::RestartPod(_) | Action::Reassign(_) => 6,
+            Action::Delete(_) | Action::Unregister(_) => 7,
         }
-    }
-
-    /// One line for people, the same in `explain`, in logs and in golden tests.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Action::NewIdentity { object, voters } => {
-                format!("create ConfigMap {} with a new cluster id, voters {voters:?}", object.name)
-            }
-            Action::IssueAuthority { object, .. } => {
-                format!("create Secret {} with a new CA", object.name)
-            }
-            Action::IssueLeaf(leaf) => {
-                let verb = if leaf.replaces.is_some() { "renew" } else { "create" };
-                format!(
-                    "{verb} Secret {} with a certificate for {}",
-                    leaf.object.name, leaf.common_name
-                )
-            }
-            Action::Create(object) => format!("create {} {}", object.kind.word(), object.name),
-            Action::Apply(Rewrite { object, .. }) => {
-                format!("apply {} {}", object.kind.word(), object.name)
-            }
-            Action::RecordDisks { target, disks } => {
-                let keys: Vec<&str> = disks.keys().map(String::as_str).collect();
-                format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
-            }
-            Action::Format(format) => format!(
-                "permit node {} to format {}",
-                format.node_id,
-                format.request.volumes.join(", ")
-            ),
-            Action::AlterConfig(changes) => {
-                let changes: Vec<String> = changes.iter().map(changed).collect();
-                format!("configure all nodes while they run: {}", changes.join(", "))
-            }
-            Action::ElectLeaders(partitions) => format!(
-                "elect preferred leaders again, partitions: {}",
-                partitions.values().map(Vec::len).sum::<usize>()
-            ),
-            Action::RestartPod(restart) => {
-                format!("restart pod {}: {}", restart.pod.name, restart.reason)
-            }
-            Action::Delete(delete) => {
-                format!("delete {} {}: {}", delete.kind.word(), delete.target.name, delete.reason)
-            }
-        }
-    }
-}
-
-fn changed((key, change): (&String, &ConfigChange)) -> String {
-    match (&change.from, &change.to) {
-        (Some(from), Some(to)) => format!("{key} {from} -> {to}"),
-        (None, Some(to)) => format!("{key} {to}"),
-        (_, None) => format!("{key} removed"),
     }
 }

@@ -33,8 +33,8 @@ pub(crate) fn authority(desired: &Desired, observed: &Observed) -> Result<Vec<Ac
     if let Some(taken) = repair::stranger(observed, Kind::Secret, &name) {
         return Err(taken);
     }
-    let signed = |kind: Kind| matches!(kind, Kind::Secret | Kind::StatefulSet);
-    if observed.children.keys().any(|(kind, _)| signed(*kind)) || !observed.pods.is_empty() {
+    let any = |kind: Kind| observed.children_of(kind).next().is_some();
+    if any(Kind::Secret) || any(Kind::StatefulSet) || !observed.pods.is_empty() {
         return Err(WaitingOn::AuthorityLost { secret: name });
     }
     let tree = json!({

@@ -9,7 +9,9 @@ use crate::object::Kind;
 use crate::observed::Observed;
 
 mod delete;
+mod departure;
 mod format;
+mod reassign;
 mod restart;
 
 /// A law that a plan would break.
@@ -56,15 +58,26 @@ fn broken_law(action: &Action, observed: &Observed) -> Option<Violation> {
         Action::Apply(Rewrite { object, .. }) if stranger(object.kind, &object.name) => {
             Some(violation("S9", format!("{} is a stranger's", object.name)))
         }
-        Action::Delete(delete) if delete.kind != Kind::ConfigMap => Some(violation(
+        Action::Delete(delete) if !may_be_deleted(delete.kind) => Some(violation(
             "S4",
             format!("{} {} would be deleted", delete.kind.word(), delete.target.name),
         )),
+        Action::ForgetDisks { disks, .. } if observed.kafka.known().is_none() => {
+            Some(violation("S5", format!("{disks:?} would be forgotten while Kafka is silent")))
+        }
         Action::Delete(delete) if stranger(delete.kind, &delete.target.name) => {
             Some(violation("S9", format!("{} is a stranger's", delete.target.name)))
         }
         _ => None,
     }
+}
+
+/// What nodes are made of. The guard judges whose it is.
+fn may_be_deleted(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ConfigMap | Kind::Secret | Kind::StatefulSet | Kind::PersistentVolumeClaim
+    )
 }
 
 /// What each guard by itself says, by its name.
@@ -85,15 +98,20 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
     match action {
         Action::Format(format) => format::guards(format, desired, fresh),
         Action::RestartPod(restart) => restart::guards(restart, desired, fresh),
-        Action::Delete(delete) => delete::guards(delete, fresh),
+        Action::Delete(delete) => delete::guards(delete, desired, fresh),
+        Action::Reassign(reassign) => reassign::guards(reassign, fresh),
+        Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
         | Action::IssueLeaf(_)
         | Action::Create(_)
         | Action::Apply(_)
         | Action::RecordDisks { .. }
+        | Action::ForgetDisks { .. }
         | Action::AlterConfig(_)
-        | Action::ElectLeaders(_) => Verdicts::new(),
+        | Action::ElectLeaders(_)
+        | Action::Throttle(_)
+        | Action::Cordon { .. } => Verdicts::new(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! KafkaCluster: the order of steps. Read this first.
 
 use jiff::Timestamp;
+use ottla_crds::kafka_cluster::status::Memory;
 
 use crate::desired::{Desired, Problem};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
-use crate::{Action, Plan, certificate, configuration, format, identity, repair, resources, roll};
+use crate::{Action, Plan, certificate, configuration, format, identity, repair, resources, roll, scale};
 
 /// Plans one pass over a cluster.
 ///
@@ -17,7 +18,8 @@ use crate::{Action, Plan, certificate, configuration, format, identity, repair, 
 /// 4. Nothing of a node where the spec does not fit the data that there is.
 /// 5. Each node's configuration, claims and StatefulSet.
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
-/// 7. The next restart of a roll, and what of the configuration nodes take while they run.
+/// 7. The next restart of a roll, the next step of brokers that leave, the next wave of partitions that
+///    move, and what of the configuration nodes take while they run.
 /// 8. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
@@ -120,10 +122,15 @@ fn work_on_nodes(
         configurations.push((node, steps.configuration));
     }
     let roll = roll::plan(desired, observed, nodes, outdated, now);
-    plan.memory = roll.memory;
+    let scale = scale::plan(desired, observed, nodes, &roll.undone, now);
+    plan.memory = Memory { roll: roll.memory, drain: scale.drain, moves: scale.moves };
     plan.report.roll = roll.report;
+    plan.report.departures = scale.departures;
+    plan.report.arrivals = scale.arrivals;
     plan.report.waiting_on.extend(roll.waiting_on);
+    plan.report.waiting_on.extend(scale.waiting_on);
     plan.actions.extend(roll.actions);
+    plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);

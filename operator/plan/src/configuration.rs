@@ -52,7 +52,8 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, rolls: bool) -> Optio
 fn wanted(desired: &Desired, kafka: &Kafka) -> BTreeMap<String, String> {
     let mut wanted = desired.live_config.clone();
     let found = kafka.dynamic_config.get(MIN_IN_SYNC);
-    let default = properties::min_in_sync(desired.brokers.replicas);
+    let brokers = usize::try_from(desired.brokers.replicas).unwrap_or_default();
+    let default = properties::min_in_sync(brokers);
     let by_user = wanted.contains_key(MIN_IN_SYNC);
     let value = wanted.entry(MIN_IN_SYNC.to_owned()).or_insert_with(|| default.to_string());
     let count = |text: &String| text.trim().parse::<i32>().ok();

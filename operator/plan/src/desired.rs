@@ -1,12 +1,12 @@
 //! The spec, parsed once. Behind [`Desired`] the raw spec cannot be reached, and building objects
 //! cannot fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::listener::Listener;
 use ottla_crds::kafka_cluster::pod::{JvmOptions, PodOptions, Resources};
-use ottla_crds::kafka_cluster::storage::Storage;
+use ottla_crds::kafka_cluster::storage::{ReclaimPolicy, Storage};
 use ottla_crds::kafka_cluster::{AllowUnavailable, KAFKA_VERSIONS, Placement, Racks};
 
 use crate::names::Names;
@@ -99,6 +99,10 @@ pub struct Desired {
     pub config: BTreeMap<String, String>,
     /// What of the configuration all nodes take while they run.
     pub live_config: BTreeMap<String, String>,
+    /// Ids that no broker may have.
+    pub excluded_ids: BTreeSet<i32>,
+    /// What becomes of the disks of brokers that left.
+    pub reclaim: ReclaimPolicy,
     /// How nodes are spread over zones.
     pub racks: Option<Racks>,
     /// Which partitions a restart may make unavailable.
@@ -151,6 +155,8 @@ impl Desired {
             listeners: by_name(&spec.listeners),
             config,
             live_config,
+            excluded_ids: spec.brokers.excluded_ids.iter().copied().collect(),
+            reclaim: spec.brokers.storage.reclaim.unwrap_or_default().when_scaled,
             racks: spec.racks.clone(),
             allow_unavailable: spec.roll.unwrap_or_default().allow_unavailable,
             settings: settings.clone(),
@@ -269,6 +275,16 @@ fn check_counts(cluster: &KafkaCluster, problems: &mut Problems) {
         problems.add(
             "spec.controllers.replicas",
             "must not exceed spec.brokers.replicas while controllers are Colocated",
+        );
+    }
+    let votes = |id: &&i32| **id < controllers.replicas;
+    let voter = brokers.excluded_ids.iter().find(votes);
+    if let Some(id) = voter.filter(|_| controllers.placement == Placement::Colocated) {
+        problems.add(
+            "spec.brokers.excludedIds",
+            format!(
+                "{id} votes in the metadata quorum, and moving a vote is not part of this release of Ottla: remove it"
+            ),
         );
     }
     if !KAFKA_VERSIONS.contains(&cluster.spec.version.as_str()) {

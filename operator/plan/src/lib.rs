@@ -11,6 +11,7 @@ pub mod desired;
 pub mod explain;
 pub mod format;
 pub mod identity;
+mod moves;
 pub mod names;
 pub mod node;
 pub mod object;
@@ -21,6 +22,7 @@ pub mod repair;
 pub mod report;
 pub mod resources;
 pub mod roll;
+mod scale;
 pub mod status;
 
 pub use action::Action;

@@ -6,6 +6,7 @@ use ottla_crds::agent::Role;
 
 use crate::desired::Desired;
 use crate::observed::Observed;
+use crate::scale;
 
 /// The first id of Dedicated controllers; brokers count from 0.
 pub const FIRST_CONTROLLER_ID: i32 = 10_000;
@@ -51,6 +52,8 @@ pub struct Node {
     pub roles: Vec<Role>,
     /// Its zone, where the cluster has racks.
     pub rack: Option<String>,
+    /// Whether the spec does not ask for it any more, so that it goes once nothing needs it.
+    pub leaving: bool,
 }
 
 impl Node {
@@ -67,13 +70,19 @@ impl Node {
     }
 }
 
-/// All nodes of the cluster, those that exist and those that are wished, in the order of ids.
+/// All nodes of the cluster that have a StatefulSet or should have one, in the order of ids.
 ///
-/// A node that exists stays, whatever the spec says: leaving needs its data moved first.
+/// A node that exists stays, whatever the spec says, until nothing is left on it. One that the spec does
+/// not ask for and whose StatefulSet is gone is made again only to give its replicas away.
 #[must_use]
 pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
-    let mut ids: BTreeSet<(Group, i32)> = observed.node_ids().collect();
-    ids.extend((0..desired.brokers.replicas).map(|id| (Group::Broker, id)));
+    let mut ids: BTreeSet<(Group, i32)> = observed.nodes_with_sets().collect();
+    let wished = scale::wished_brokers(desired, observed);
+    ids.extend(wished.iter().map(|id| (Group::Broker, *id)));
+    let is_controller = |(group, _): &(Group, i32)| *group == Group::Controller;
+    ids.extend(observed.nodes_with_claims().filter(is_controller));
+    let needed = |(_, id): &(Group, i32)| scale::is_needed(observed, *id);
+    ids.extend(observed.nodes_with_disks().filter(|one| !is_controller(one)).filter(needed));
     if desired.dedicated() {
         let end = FIRST_CONTROLLER_ID + desired.voters;
         ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));
@@ -83,7 +92,15 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
     for claim in claims {
         noted.entry((claim.group, claim.node_id)).or_insert(claim.rack.as_deref());
     }
-    ids.into_iter().map(|(group, id)| node(desired, &noted, group, id)).collect()
+    let leaves = |group, id| group == Group::Broker && !wished.contains(&id);
+    ids.into_iter()
+        .map(|(group, id)| Node { leaving: leaves(group, id), ..node(desired, &noted, group, id) })
+        .collect()
+}
+
+/// A broker without any vote, as far as its names go.
+pub(crate) fn broker(id: i32) -> Node {
+    Node { id, group: Group::Broker, roles: vec![Role::Broker], rack: None, leaving: true }
 }
 
 /// The rack noted on a node's first claim, by group and node id.
@@ -96,7 +113,7 @@ fn node(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Node {
         Group::Broker if colocated_voter => vec![Role::Broker, Role::Controller],
         Group::Broker => vec![Role::Broker],
     };
-    Node { id, group, roles, rack: rack(desired, noted, group, id) }
+    Node { id, group, roles, rack: rack(desired, noted, group, id), leaving: false }
 }
 
 /// The rack noted on the node's claims wins, because its disk is there.

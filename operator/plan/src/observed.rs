@@ -11,12 +11,14 @@ use crate::names::NODE_LABEL;
 use crate::node::{Group, Node};
 use crate::object::Kind;
 
+mod children;
 mod partitions;
 
+pub use children::Children;
 pub use partitions::{Count, Dependents, Partition, Partitions, Tally};
 
 /// An answer, or why there is none.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
     /// It was asked and answered.
     Known(T),
@@ -184,6 +186,33 @@ impl Voter {
     }
 }
 
+/// A partition on its way to other brokers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reassignment {
+    /// Brokers that it comes to.
+    pub adding: Vec<i32>,
+    /// Brokers that it leaves.
+    pub removing: Vec<i32>,
+}
+
+/// Replicas whose copying is limited, as Kafka writes them: `partition:broker`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttled {
+    /// On the side that is copied from.
+    pub leader: BTreeSet<String>,
+    /// On the side that copies.
+    pub follower: BTreeSet<String>,
+}
+
+/// What Kafka says of a broker that leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaver {
+    /// The replicas on its disks with their sizes in bytes, by topic and partition.
+    pub stored: BTreeMap<String, BTreeMap<i32, u64>>,
+    /// Whether it takes no new replicas (`cordoned.log.dirs`).
+    pub cordoned: bool,
+}
+
 /// What Kafka itself says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kafka {
@@ -201,9 +230,33 @@ pub struct Kafka {
     pub features: BTreeMap<String, i32>,
     /// The dynamic configuration of all nodes.
     pub dynamic_config: BTreeMap<String, String>,
+    /// Partitions on their way to other brokers, by topic and number.
+    pub reassignments: BTreeMap<String, BTreeMap<i32, Reassignment>>,
+    /// Replicas whose copying is limited, of the topics that are remembered to move.
+    pub throttled: BTreeMap<String, Throttled>,
+    /// Brokers that are remembered to leave.
+    pub leavers: BTreeMap<i32, Answer<Leaver>>,
 }
 
 impl Kafka {
+    /// Whether a broker is registered and alive.
+    #[must_use]
+    pub fn is_alive(&self, broker: i32) -> bool {
+        self.brokers.get(&broker) == Some(&false)
+    }
+
+    /// How a partition is moved at this moment.
+    #[must_use]
+    pub fn reassignment(&self, topic: &str, partition: i32) -> Option<&Reassignment> {
+        self.reassignments.get(topic)?.get(&partition)
+    }
+
+    /// What a broker that leaves says, if it answered.
+    #[must_use]
+    pub fn leaver(&self, broker: i32) -> Option<&Leaver> {
+        self.leavers.get(&broker)?.known()
+    }
+
     /// A partition that no other broker is in sync for, if there is one.
     #[must_use]
     pub fn no_copy_elsewhere(&self, broker: i32) -> Option<String> {
@@ -238,7 +291,7 @@ pub struct Observed {
     /// Whether the KafkaCluster is being deleted.
     pub deleting: bool,
     /// Objects by kind and name.
-    pub children: BTreeMap<(Kind, String), Child>,
+    pub children: Children,
     /// The identity object; `None` where there surely is none.
     pub identity: Option<Identity>,
     /// Mistakes in the identity object, which must then not be used.
@@ -261,24 +314,36 @@ impl Observed {
     /// The child of that kind and name.
     #[must_use]
     pub fn child(&self, kind: Kind, name: &str) -> Option<&Child> {
-        self.children.get(&(kind, name.to_owned()))
+        self.children.get(kind, name)
     }
 
     /// Children of one kind, by name.
     pub fn children_of(&self, kind: Kind) -> impl Iterator<Item = (&String, &Child)> {
-        let from = self.children.range((kind, String::new())..);
-        let of_kind = from.take_while(move |((found, _), _)| *found == kind);
-        of_kind.map(|((_, name), child)| (name, child))
+        self.children.of_kind(kind)
     }
 
-    /// Nodes for which a StatefulSet or a claim exists.
-    pub fn node_ids(&self) -> impl Iterator<Item = (Group, i32)> {
-        let sets = self.children_of(Kind::StatefulSet).filter_map(|(_, child)| {
+    /// Nodes that have a StatefulSet.
+    pub fn nodes_with_sets(&self) -> impl Iterator<Item = (Group, i32)> {
+        self.children_of(Kind::StatefulSet).filter_map(|(_, child)| {
             let id = child.label(NODE_LABEL)?.parse().ok()?;
             let group = Group::from_word(child.label(crate::names::GROUP_LABEL)?)?;
             child.ours.then_some((group, id))
-        });
-        sets.chain(self.claims.values().map(|claim| (claim.group, claim.node_id)))
+        })
+    }
+
+    /// Nodes that have a claim.
+    pub fn nodes_with_claims(&self) -> impl Iterator<Item = (Group, i32)> {
+        self.claims.values().map(|claim| (claim.group, claim.node_id))
+    }
+
+    /// Nodes that have a claim whose disk is on record: it was in use, and its node is not known to have
+    /// left for good.
+    pub fn nodes_with_disks(&self) -> impl Iterator<Item = (Group, i32)> {
+        let recorded = |claim: &&Claim| {
+            let key = disk_key(claim.node_id, &claim.volume);
+            self.identity.as_ref().is_some_and(|identity| identity.disks.contains_key(&key))
+        };
+        self.claims.values().filter(recorded).map(|claim| (claim.group, claim.node_id))
     }
 
     /// What a node's agent says, if it answered.

@@ -18,8 +18,13 @@ pub use controller::quorum;
 /// What is the same in `server.properties` of all nodes of one group and the same roles. What Ottla
 /// sets wins over the user's configuration, which cannot name those keys anyway.
 #[must_use]
-pub fn common(desired: &Desired, quorum: &str, node: &Node) -> BTreeMap<String, String> {
-    let mut properties = broker::defaults(desired);
+pub fn common(
+    desired: &Desired,
+    quorum: &str,
+    brokers: usize,
+    node: &Node,
+) -> BTreeMap<String, String> {
+    let mut properties = broker::defaults(brokers);
     if node.is_broker() {
         let buffer = broker::cleaner_buffer_bytes(desired.group(node.group).heap_bytes);
         properties.insert(CLEANER_BUFFER.to_owned(), buffer.to_string());

@@ -211,14 +211,15 @@ pub(crate) fn orphans(
     let mut configurations = configurations(observed);
     for (node, current) in current {
         let Some(mut unused) = configurations.remove(&node.id) else { continue };
+        unused.retain(|(name, _)| *name != current);
+        if unused.len() <= CONFIGURATIONS_KEPT {
+            continue;
+        }
         let set = observed.child(Kind::StatefulSet, &desired.names.node(node));
         let used = set.and_then(|set| stateful_set::configuration(&set.live));
         let mounted = observed.pods.get(&node.id).and_then(|pod| pod.configuration.as_ref());
         unused.retain(|(name, child)| {
-            *name != current
-                && Some(name.as_str()) != used
-                && Some(*name) != mounted
-                && !child.terminating
+            Some(name.as_str()) != used && Some(*name) != mounted && !child.terminating
         });
         unused.sort_by_key(|(name, child)| (child.created_at_seconds, (*name).clone()));
         let surplus = unused.len().saturating_sub(CONFIGURATIONS_KEPT);

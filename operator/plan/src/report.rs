@@ -136,6 +136,23 @@ pub enum WaitingOn {
         /// What differs.
         detail: String,
     },
+    /// Brokers leave.
+    Draining {
+        /// Which, by id.
+        brokers: Vec<i32>,
+        /// How far that is and what it waits for.
+        detail: String,
+    },
+    /// Brokers cannot leave.
+    ScaleInForbidden {
+        /// Why, and what to do.
+        detail: String,
+    },
+    /// Partitions are moved for another reason.
+    MovingReplicas {
+        /// How far that is and what it waits for.
+        detail: String,
+    },
     /// Kafka could not be asked.
     KafkaUnknown {
         /// Why not.
@@ -184,6 +201,9 @@ impl WaitingOn {
             WaitingOn::RestartHeld { .. } => "RestartHeld",
             WaitingOn::RestartForbidden { .. } => "RestartForbidden",
             WaitingOn::RestartPending { .. } => "RestartPending",
+            WaitingOn::Draining { .. } => "Draining",
+            WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
+            WaitingOn::MovingReplicas { .. } => "MovingReplicas",
             WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",
             WaitingOn::LedByOthers { .. } => "LedByOthers",
             WaitingOn::UnderReplicated { .. } => "UnderReplicated",
@@ -203,6 +223,7 @@ impl WaitingOn {
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::DiskRefused { .. }
                 | WaitingOn::RestartForbidden { .. }
+                | WaitingOn::ScaleInForbidden { .. }
         )
     }
 
@@ -237,6 +258,8 @@ impl fmt::Display for WaitingOn {
             ),
             WaitingOn::IdentityLost { detail }
             | WaitingOn::DataMismatch { detail }
+            | WaitingOn::ScaleInForbidden { detail }
+            | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
             WaitingOn::DiskStaysLarger { claim, size } => write!(
                 out,
@@ -271,6 +294,11 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::CatchingUp { node, detail }
             | WaitingOn::RestartForbidden { node, detail }
             | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
+            WaitingOn::Draining { brokers, detail } => {
+                let verb = if brokers.len() == 1 { "leaves" } else { "leave" };
+                write!(out, "{} {verb}", self::brokers(brokers))?;
+                if detail.is_empty() { Ok(()) } else { write!(out, ": {detail}") }
+            }
             WaitingOn::Restarting { node, detail } => {
                 write!(out, "node {node} is restarted: {detail}")
             }
@@ -279,6 +307,13 @@ impl fmt::Display for WaitingOn {
             }
         }
     }
+}
+
+/// Brokers by their ids.
+pub(crate) fn brokers<'a>(ids: impl IntoIterator<Item = &'a i32>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(ToString::to_string).collect();
+    let noun = if ids.len() == 1 { "broker" } else { "brokers" };
+    format!("{noun} {}", ids.join(", "))
 }
 
 /// So many partitions, and one of them.
@@ -307,6 +342,8 @@ pub enum Phase {
     CatchingUp,
     /// Kafka serves and is in sync.
     Running,
+    /// Kafka serves and gives its replicas away.
+    Draining,
     /// Kafka shuts down.
     Stopping,
     /// Nobody could say.
@@ -330,22 +367,26 @@ pub struct NodeReport {
     pub waiting_on: Option<WaitingOn>,
 }
 
-/// How far a roll is.
+/// How far an operation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollReport {
+pub struct Progress {
     /// When it began, RFC 3339.
     pub since: String,
-    /// How many nodes are restarted and well again.
+    /// How many nodes or partitions are as they have to be.
     pub done: usize,
-    /// How many it restarts in all.
+    /// How many it is about in all.
     pub of: usize,
 }
 
 /// What is, and what is waited for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The roll under way.
-    pub roll: Option<RollReport>,
+    /// The roll under way: nodes that are restarted and well again.
+    pub roll: Option<Progress>,
+    /// Brokers that leave: those that are gone.
+    pub departures: Option<Progress>,
+    /// Partitions that are moved: those that have arrived.
+    pub arrivals: Option<Progress>,
     /// Every node, in the order of ids.
     pub nodes: Vec<NodeReport>,
     /// What the cluster as a whole waits for, the most important first.

@@ -4,29 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::{Memory, RollMemory};
+use ottla_crds::kafka_cluster::status::RollMemory;
 
 use crate::action::{Action, RestartPod};
 use crate::desired::Desired;
 use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::repair::Outdated;
-use crate::report::{RollReport, WaitingOn};
+use crate::report::{Progress, WaitingOn};
 
 mod reason;
 mod safety;
 
 pub(crate) use reason::reason;
-pub(crate) use safety::guards;
+pub(crate) use safety::{guards, is_well};
 pub use safety::{Hold, may_stop};
 
 /// What a roll comes to in one pass.
 #[derive(Default)]
 pub(crate) struct Steps {
-    pub(crate) memory: Memory,
+    pub(crate) memory: Option<RollMemory>,
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Vec<WaitingOn>,
-    pub(crate) report: Option<RollReport>,
+    pub(crate) report: Option<Progress>,
+    /// Nodes that it still has to restart, or that are not well again.
+    pub(crate) undone: BTreeSet<i32>,
 }
 
 /// Plans the next step of a roll, if there is one or should be.
@@ -41,8 +43,11 @@ pub(crate) fn plan(
     outdated: Vec<Outdated>,
     now: Timestamp,
 ) -> Steps {
+    // A broker that leaves is not restarted before, unless it does not serve as it is.
+    let stays = |one: &Outdated| !one.node.leaving || !safety::may_serve(observed, &one.node);
+    let outdated = outdated.into_iter().filter(stays);
     let (mut due, later): (Vec<Outdated>, Vec<Outdated>) =
-        outdated.into_iter().partition(|outdated| outdated.reason.is_some());
+        outdated.partition(|outdated| outdated.reason.is_some());
     let mut steps =
         Steps { waiting_on: later.iter().map(at_next_restart).collect(), ..Steps::default() };
     let before = observed.memory.roll.as_ref();
@@ -56,12 +61,14 @@ pub(crate) fn plan(
         return steps;
     }
     let roll = remembered(before, &due, now);
-    steps.report = Some(RollReport {
+    steps.report = Some(Progress {
         since: roll.since.clone(),
         of: roll.nodes.len(),
         done: roll.nodes.iter().filter(|id| is_done(observed, nodes, &due, **id)).count(),
     });
-    steps.memory.roll = Some(roll);
+    let undone = roll.nodes.iter().filter(|id| !is_done(observed, nodes, &due, **id));
+    steps.undone = undone.copied().collect();
+    steps.memory = Some(roll);
     if let Some(kafka) = kafka.filter(|_| before.is_some() && well && leaders_away != Some(0)) {
         let count = kafka.partitions.tally().led_by_others;
         let example = kafka.partitions.example_name(count);

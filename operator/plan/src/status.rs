@@ -11,7 +11,7 @@ use crate::Plan;
 use crate::desired::Desired;
 use crate::names::{BROKER_LABEL, CLUSTER_LABEL};
 use crate::node::Group;
-use crate::report::{NodeReport, Phase, Report, RollReport, WaitingOn};
+use crate::report::{NodeReport, Phase, Progress, Report, WaitingOn};
 
 /// The status after a pass: what its plan says, and what is remembered. `failure` is what went wrong while the plan was carried out, if
 /// anything did.
@@ -118,6 +118,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Recovering => "Recovering",
         Phase::CatchingUp => "CatchingUp",
         Phase::Running => "Running",
+        Phase::Draining => "Draining",
         Phase::Stopping => "Stopping",
         Phase::Unknown => "Unknown",
     }
@@ -196,7 +197,7 @@ impl Verdict {
 }
 
 /// How far a roll is, and what it waits for.
-fn rolled(roll: &RollReport, first: Option<&WaitingOn>) -> String {
+fn rolled(roll: &Progress, first: Option<&WaitingOn>) -> String {
     let far = format!("{} of {} nodes are up to date", roll.done, roll.of);
     first.map_or_else(|| far.clone(), |waiting_on| format!("{far}; {waiting_on}"))
 }
@@ -217,18 +218,26 @@ fn operation(
         .and_then(|before| before.waiting_since.clone())
         .or_else(|| waiting_on.as_ref().map(|_| seconds(now)));
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    if let Some(roll) = &report.roll {
+    let under_way = [
+        (ROLL, &report.roll),
+        (SCALE_IN, &report.departures),
+        (MOVE_REPLICAS, &report.arrivals),
+    ];
+    let mut under_way =
+        under_way.into_iter().filter_map(|(name, progress)| Some((name, progress.as_ref()?)));
+    if let Some((name, progress)) = under_way.next() {
         return Some(Operation {
-            name: ROLL.to_owned(),
-            done: count(roll.done),
-            of: count(roll.of),
-            since: roll.since.clone(),
+            name: name.to_owned(),
+            done: count(progress.done),
+            of: count(progress.of),
+            since: progress.since.clone(),
             waiting_on,
             waiting_since,
         });
     }
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    let before = before.filter(|before| before.name != ROLL);
+    let before =
+        before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
     let name = match before {
         Some(operation) => operation.name.clone(),
         None if was_ready || previous.operation.is_some() => "Repair".to_owned(),
@@ -245,6 +254,8 @@ fn operation(
 }
 
 const ROLL: &str = "Roll";
+const SCALE_IN: &str = "ScaleIn";
+const MOVE_REPLICAS: &str = "MoveReplicas";
 
 /// A condition keeps its date until its status changes.
 fn dated(

@@ -38,12 +38,31 @@ pub(super) async fn record(
     target: &Target,
     disks: &BTreeMap<String, String>,
 ) -> Result<(), ActError> {
+    change(client, namespace, target, |all| all.extend(disks.clone())).await
+}
+
+/// Strikes disks, if the object is still as it was read.
+pub(super) async fn forget(
+    client: &Client,
+    namespace: &str,
+    target: &Target,
+    disks: &[String],
+) -> Result<(), ActError> {
+    change(client, namespace, target, |all| all.retain(|key, _| !disks.contains(key))).await
+}
+
+async fn change(
+    client: &Client,
+    namespace: &str,
+    target: &Target,
+    change: impl FnOnce(&mut BTreeMap<String, String>),
+) -> Result<(), ActError> {
     let api = api(client, namespace, Kind::ConfigMap);
     let live = api.get(&target.name).await.map_err(ActError::Api)?;
     let noted = live.data.pointer(&format!("/data/{DISKS}")).and_then(|text| text.as_str());
     let mut all: BTreeMap<String, String> =
         serde_json::from_str(noted.unwrap_or("{}")).map_err(ActError::Malformed)?;
-    all.extend(disks.clone());
+    change(&mut all);
     let patch = json!({
         "metadata": { "uid": target.uid, "resourceVersion": target.resource_version },
         "data": { DISKS: serde_json::to_string(&all).map_err(ActError::Malformed)? },

@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use ottla_crds::agent::REPLICATION_PORT;
+use ottla_crds::agent::{CONTROLLER_PORT, REPLICATION_PORT};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::names::{
-    ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, GROUP_LABEL, NODE_LABEL,
+    ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, CONTROLLER_LABEL, GROUP_LABEL, NODE_LABEL,
     Names, RACK_ANNOTATION, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Child, Claim, Identity, Pod};
+use ottla_plan::observed::{Child, Children, Claim, Identity, Pod};
 use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use serde_json::Value;
-
-type Children = BTreeMap<(Kind, String), Child>;
 
 fn text<'a>(live: &'a Value, pointer: &str) -> Option<&'a str> {
     live.pointer(pointer)?.as_str()
@@ -29,11 +27,8 @@ fn metadata<'a>(live: &'a Value, part: &str, key: &str) -> Option<&'a str> {
 /// Claims of nodes, by name.
 #[must_use]
 pub fn claims(children: &Children) -> BTreeMap<String, Claim> {
-    children
-        .iter()
-        .filter(|((kind, _), _)| *kind == Kind::PersistentVolumeClaim)
-        .filter_map(|((_, name), child)| Some((name.clone(), claim(child)?)))
-        .collect()
+    let claims = children.of_kind(Kind::PersistentVolumeClaim);
+    claims.filter_map(|(name, child)| Some((name.clone(), claim(child)?))).collect()
 }
 
 fn claim(child: &Child) -> Option<Claim> {
@@ -56,7 +51,7 @@ fn claim(child: &Child) -> Option<Claim> {
 /// The identity object, and what is wrong with it.
 #[must_use]
 pub fn identity(names: &Names, children: &Children) -> (Option<Identity>, Option<String>) {
-    let Some(child) = children.get(&(Kind::ConfigMap, names.identity())) else {
+    let Some(child) = children.get(Kind::ConfigMap, &names.identity()) else {
         return (None, None);
     };
     match read_identity(child) {
@@ -174,8 +169,18 @@ fn host(names: &Names, pod: &DynamicObject) -> String {
 /// Inter-broker endpoints of brokers that are Ready.
 #[must_use]
 pub fn bootstrap(names: &Names, pods: &[DynamicObject]) -> Vec<String> {
+    ready(names, pods, BROKER_LABEL, REPLICATION_PORT)
+}
+
+/// Controller endpoints of controllers that are Ready.
+#[must_use]
+pub fn controllers(names: &Names, pods: &[DynamicObject]) -> Vec<String> {
+    ready(names, pods, CONTROLLER_LABEL, CONTROLLER_PORT)
+}
+
+fn ready(names: &Names, pods: &[DynamicObject], label: &str, port: u16) -> Vec<String> {
     pods.iter()
-        .filter(|object| object.labels().contains_key(BROKER_LABEL) && pod(object).ready)
-        .map(|object| format!("{}:{REPLICATION_PORT}", host(names, object)))
+        .filter(|object| object.labels().contains_key(label) && pod(object).ready)
+        .map(|object| format!("{}:{port}", host(names, object)))
         .collect()
 }

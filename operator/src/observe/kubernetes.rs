@@ -1,13 +1,11 @@
 //! Lists of everything that carries the cluster's label.
 
-use std::collections::BTreeMap;
-
 use futures::future::{try_join, try_join_all};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, ResourceExt};
 use ottla_plan::names::{CLUSTER_LABEL, Names};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::Child;
+use ottla_plan::observed::{Child, Children};
 use serde_json::Value;
 
 use super::ObserveError;
@@ -19,7 +17,7 @@ const PAGE_SIZE: u32 = 200;
 /// What the API server holds of one cluster.
 pub struct Found {
     /// Objects of every kind; Secrets without their content.
-    pub children: BTreeMap<(Kind, String), Child>,
+    pub children: Children,
     /// Secrets with their content.
     pub secrets: Vec<DynamicObject>,
     /// Pods.
@@ -37,10 +35,10 @@ pub async fn list(client: &Client, names: &Names) -> Result<Found, ObserveError>
     });
     let pods = all(pods(client, &names.namespace), names, "pods");
     let (kinds, pods) = try_join(try_join_all(kinds), pods).await?;
-    let mut found = Found { children: BTreeMap::new(), secrets: Vec::new(), pods };
+    let mut found = Found { children: Children::default(), secrets: Vec::new(), pods };
     for (kind, objects) in kinds {
         for object in objects {
-            found.children.insert((kind, object.name_any()), child(kind, &object));
+            found.children.insert(kind, object.name_any(), child(kind, &object));
             if kind == Kind::Secret {
                 found.secrets.push(object);
             }

@@ -1,51 +1,82 @@
 //! What Kafka says of itself, translated into the planner's own picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
+use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
-    Cluster, ConfigChange, ConfigOperation, ConfigResource, ConfigSource, Elect, Endpoint, Error,
-    Options, QuorumReplica, Security, TlsOptions, Topic,
+    Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options,
+    QuorumReplica, Security, TlsOptions, Topic,
 };
-use ottla_plan::action;
-use ottla_plan::observed::{Answer, Kafka, Partitions, Voter};
+use ottla_plan::observed::{
+    Answer, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter,
+};
 
-use tokio::time::Instant;
-
-use super::{Credentials, ReachError};
+use super::{Credentials, Ways};
 use crate::telemetry::error_chain;
+
+mod change;
+
+pub use change::change;
 
 /// How long all questions of a pass may take together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a cluster by its inter-broker listeners.
-pub async fn ask(credentials: &Credentials, bootstrap: &[String]) -> Answer<Kafka> {
-    match question(credentials, bootstrap).await {
+/// Asks a cluster by its inter-broker listeners. What is remembered is asked about in particular.
+pub async fn ask(
+    credentials: &Credentials,
+    bootstrap: &[String],
+    memory: &Memory,
+) -> Answer<Kafka> {
+    match question(credentials, bootstrap, memory).await {
         Ok(kafka) => Answer::Known(kafka),
         Err(error) => Answer::Unknown { reason: error_chain(&error) },
     }
 }
 
-fn connect(credentials: &Credentials, bootstrap: &[String]) -> Result<Cluster, Error> {
-    let endpoints: Vec<Endpoint> = bootstrap.iter().filter_map(|text| text.parse().ok()).collect();
-    let security = Security::Tls(TlsOptions {
+fn endpoints(bootstrap: &[String]) -> Vec<Endpoint> {
+    bootstrap.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn security(credentials: &Credentials) -> Security {
+    Security::Tls(TlsOptions {
         ca_pem: credentials.ca_pem.clone(),
         identity: Some((credentials.certificate_pem.clone(), credentials.key_pem.clone())),
-    });
-    let options = Options {
+    })
+}
+
+fn options() -> Options {
+    Options {
         client_id: "ottla-operator".to_owned(),
         connect_timeout: CALL_TIMEOUT / 2,
         request_timeout: CALL_TIMEOUT,
         call_timeout: CALL_TIMEOUT,
-    };
-    Cluster::new(endpoints, &security, options)
+    }
 }
 
-async fn question(credentials: &Credentials, bootstrap: &[String]) -> Result<Kafka, Error> {
-    let cluster = connect(credentials, bootstrap)?;
+fn brokers(credentials: &Credentials, bootstrap: &[String]) -> Result<Cluster, Error> {
+    Cluster::new(endpoints(bootstrap), &security(credentials), options())
+}
+
+fn controllers(credentials: &Credentials, ways: &Ways) -> Result<Cluster, Error> {
+    Cluster::via_controllers(endpoints(&ways.controllers), &security(credentials), options())
+}
+
+async fn question(
+    credentials: &Credentials,
+    bootstrap: &[String],
+    memory: &Memory,
+) -> Result<Kafka, Error> {
+    let cluster = brokers(credentials, bootstrap)?;
     let description = cluster.describe_cluster().await?;
     let quorum = cluster.describe_quorum().await?;
     let features = cluster.describe_features().await?;
+    // Before the partitions, so that one that arrives meanwhile is seen where it was or where it is,
+    // and not as if it had never begun to move.
+    let reassignments = reassignments(&cluster).await?;
+    let leavers = leavers(&cluster, &description, memory).await;
+    let throttled = throttled(&cluster, memory).await?;
     Ok(Kafka {
         cluster_id: description.cluster_id,
         brokers: description
@@ -55,7 +86,10 @@ async fn question(credentials: &Credentials, bootstrap: &[String]) -> Result<Kaf
             .collect(),
         leader: quorum.leader_id,
         voters: voters(&quorum.voters).collect(),
-        partitions: partitions(&cluster).await?,
+        partitions: partitions(&cluster, &reassignments).await?,
+        reassignments,
+        leavers,
+        throttled,
         features: levels(&features.finalized),
         dynamic_config: dynamic_config(&cluster).await?,
     })
@@ -69,54 +103,6 @@ async fn dynamic_config(cluster: &Cluster) -> Result<BTreeMap<String, String>, E
         .filter(|(_, entry)| entry.source == ConfigSource::DynamicClusterDefault)
         .filter_map(|(key, entry)| Some((key, entry.value?)));
     Ok(set.collect())
-}
-
-/// Changes what is set for all nodes.
-pub async fn alter_config(
-    credentials: &Credentials,
-    bootstrap: &[String],
-    wanted: &BTreeMap<String, action::ConfigChange>,
-) -> Result<(), ReachError> {
-    let changes: Vec<ConfigChange> = wanted
-        .iter()
-        .map(|(key, change)| ConfigChange {
-            name: key.clone(),
-            operation: change.to.clone().map_or(ConfigOperation::Delete, ConfigOperation::Set),
-        })
-        .collect();
-    let cluster = connect(credentials, bootstrap).map_err(ReachError::Kafka)?;
-    let altered = cluster.alter_config(&ConfigResource::ClusterDefault, &changes, false).await;
-    altered.map_err(refusal)?;
-    read_back(&cluster, wanted).await.map_err(ReachError::Kafka)
-}
-
-fn refusal(error: Error) -> ReachError {
-    match error {
-        Error::Refused { message: Some(sentence), .. } => ReachError::KafkaRefuses { sentence },
-        error => ReachError::Kafka(error),
-    }
-}
-
-/// A broker shows a change when it has read it from the metadata log, most often within a tenth of a
-/// second. Where it takes longer the next pass sees.
-const SHOWN_WITHIN: Duration = Duration::from_secs(2);
-
-const LOOKS_EACH: Duration = Duration::from_millis(50);
-
-/// Waits until the broker that is asked shows a change, so that the next pass does not make it again.
-async fn read_back(
-    cluster: &Cluster,
-    wanted: &BTreeMap<String, action::ConfigChange>,
-) -> Result<(), Error> {
-    let deadline = Instant::now() + SHOWN_WITHIN;
-    loop {
-        let found = dynamic_config(cluster).await?;
-        let shown = wanted.iter().all(|(key, change)| found.get(key) == change.to.as_ref());
-        if shown || Instant::now() >= deadline {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOKS_EACH).await;
-    }
 }
 
 fn levels(finalized: &BTreeMap<String, i16>) -> BTreeMap<String, i32> {
@@ -138,7 +124,7 @@ const MIN_IN_SYNC: &str = "min.insync.replicas";
 
 /// Every partition. A topic that does not say how many replicas must be in sync counts as one that
 /// needs all: it may have vanished meanwhile, and is not there at the next look.
-async fn partitions(cluster: &Cluster) -> Result<Partitions, Error> {
+async fn partitions(cluster: &Cluster, moving: &Reassignments) -> Result<Partitions, Error> {
     let mut partitions = Partitions::default();
     let mut pages = cluster.topic_pages(&[]);
     while let Some(topics) = pages.next().await? {
@@ -146,32 +132,106 @@ async fn partitions(cluster: &Cluster) -> Result<Partitions, Error> {
         let needed = cluster.describe_topics_config(&names, MIN_IN_SYNC).await?;
         for topic in topics {
             let needed = needed.get(&topic.name).and_then(|text| text.parse().ok());
-            add(&mut partitions, &topic, needed.unwrap_or(u16::MAX));
+            add(&mut partitions, &topic, needed.unwrap_or(u16::MAX), moving.get(&topic.name));
         }
     }
     Ok(partitions)
 }
 
-fn add(partitions: &mut Partitions, topic: &Topic, min_in_sync: u16) {
+fn add(
+    partitions: &mut Partitions,
+    topic: &Topic,
+    min_in_sync: u16,
+    moving: Option<&BTreeMap<i32, Reassignment>>,
+) {
     partitions.begin_topic(&topic.name, min_in_sync);
-    for partition in topic.partitions() {
-        partitions.push(partition.index, partition.leader, partition.replicas, partition.isr);
+    for one in topic.partitions() {
+        let moving = moving.and_then(|moving| moving.get(&one.index));
+        let adding = moving.map(|moving| moving.adding.as_slice()).unwrap_or_default();
+        partitions.push_moving(one.index, one.leader, one.replicas, one.isr, adding);
     }
 }
 
-/// Lets preferred leaders lead. Where one cannot after all, the next look shows it.
-pub async fn elect(
-    credentials: &Credentials,
-    bootstrap: &[String],
-    partitions: &BTreeMap<String, Vec<i32>>,
-) -> Result<(), ReachError> {
-    let elect = Elect::Partitions(partitions.clone());
-    let election = async { connect(credentials, bootstrap)?.elect_preferred_leaders(&elect).await };
-    for failure in election.await.map_err(ReachError::Kafka)? {
-        let partition = format!("{}-{}", failure.topic, failure.partition);
-        tracing::info!(partition, reason = error_chain(&failure.error), "leader not elected");
+type Reassignments = BTreeMap<String, BTreeMap<i32, Reassignment>>;
+
+async fn reassignments(cluster: &Cluster) -> Result<Reassignments, Error> {
+    let mut found = Reassignments::new();
+    for one in cluster.reassignments().await? {
+        let moving = Reassignment { adding: one.adding, removing: one.removing };
+        found.entry(one.topic).or_default().insert(one.partition, moving);
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Kafka's keys for the replicas whose copying is limited, on the side that is copied from and on the
+/// one that copies.
+const THROTTLED_REPLICAS: [&str; 2] =
+    ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
+
+async fn throttled(
+    cluster: &Cluster,
+    memory: &Memory,
+) -> Result<BTreeMap<String, Throttled>, Error> {
+    let wave = memory.moves.iter().flat_map(|moves| moves.wave.keys());
+    let topics: Vec<String> = wave.cloned().collect();
+    let mut found: BTreeMap<String, Throttled> = BTreeMap::new();
+    if topics.is_empty() {
+        return Ok(found);
+    }
+    let entries = |text: String| -> BTreeSet<String> {
+        text.split(',').filter(|entry| !entry.is_empty()).map(ToOwned::to_owned).collect()
+    };
+    let [leader, follower] = THROTTLED_REPLICAS;
+    for (topic, text) in cluster.describe_topics_config(&topics, leader).await? {
+        found.entry(topic).or_default().leader = entries(text);
+    }
+    for (topic, text) in cluster.describe_topics_config(&topics, follower).await? {
+        found.entry(topic).or_default().follower = entries(text);
+    }
+    Ok(found)
+}
+
+/// Brokers that are asked one by one are not waited for as long as the cluster is.
+const LEAVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Kafka's key for the log directories of a broker that take no new replicas (KIP-1066).
+const CORDONED: &str = "cordoned.log.dirs";
+
+async fn leavers(
+    cluster: &Cluster,
+    description: &ClusterDescription,
+    memory: &Memory,
+) -> BTreeMap<i32, Answer<Leaver>> {
+    let cluster = cluster.within(LEAVER_TIMEOUT);
+    let leaves = memory.drain.iter().flat_map(|drain| &drain.brokers);
+    let asked = leaves.filter_map(|id| {
+        let node = description.nodes.iter().find(|node| node.id == *id)?;
+        let dead = node.fenced != Some(false);
+        let cluster = &cluster;
+        Some(async move {
+            let answer = match dead {
+                true => Answer::Unknown { reason: "it is not alive".to_owned() },
+                false => match leaver(cluster, *id).await {
+                    Ok(leaver) => Answer::Known(leaver),
+                    Err(error) => Answer::Unknown { reason: error_chain(&error) },
+                },
+            };
+            (*id, answer)
+        })
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn leaver(cluster: &Cluster, id: i32) -> Result<Leaver, Error> {
+    let mut leaver = Leaver::default();
+    for replica in cluster.describe_log_dirs(id).await?.into_iter().flat_map(|dir| dir.replicas) {
+        let bytes = u64::try_from(replica.size_bytes).unwrap_or_default();
+        leaver.stored.entry(replica.topic).or_default().insert(replica.partition, bytes);
+    }
+    let mut config = cluster.describe_config(&ConfigResource::Node(id)).await?;
+    let cordon = config.remove(CORDONED).and_then(|entry| entry.value);
+    leaver.cordoned = cordon.is_some_and(|text| !text.is_empty());
+    Ok(leaver)
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ fn note_strangers(outcome: &Outcome, observed: &mut Observed) -> bool {
     let mut any = false;
     for failure in &outcome.failed {
         if let ActError::Taken { kind, name } = &failure.error {
-            observed.children.insert((*kind, name.clone()), stranger());
+            observed.children.insert(*kind, name.clone(), stranger());
             any = true;
         }
     }

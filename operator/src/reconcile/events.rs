@@ -8,7 +8,8 @@ use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
 use ottla_plan::Action;
-use ottla_plan::action::ConfigChange;
+use ottla_plan::action::{ConfigChange, Reassign};
+use ottla_plan::object::Kind;
 
 use super::status::Written;
 use crate::act::Outcome;
@@ -47,11 +48,23 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Format(_) => ("Formatted", "Format"),
         Action::RestartPod(_) => ("Restarted", "Restart"),
         Action::AlterConfig(_) => ("Configured", "Configure"),
+        Action::Reassign(_) => ("Moved", "Move"),
+        Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
+        Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
+        Action::Unregister(_) => ("Unregistered", "Unregister"),
+        Action::Delete(delete) if delete.kind == Kind::StatefulSet => ("Stopped", "Stop"),
+        Action::Delete(delete) if delete.kind == Kind::PersistentVolumeClaim => {
+            ("ClaimDeleted", "Delete")
+        }
         Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
         _ => return None,
     };
     let action = match of {
         Action::AlterConfig(changes) => configured(verb, changes),
+        Action::Reassign(reassign) => moved(verb, reassign),
+        Action::Cordon { broker, .. } => format!("{verb} broker {broker}"),
+        Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
+        Action::Delete(delete) => format!("{verb} {}", delete.target.name),
         _ => verb.to_owned(),
     };
     let event = event(EventType::Normal, reason, &action, of.describe());
@@ -69,6 +82,13 @@ fn configured(verb: &str, changes: &BTreeMap<String, ConfigChange>) -> String {
         .map(|(key, change)| format!("{key}={}", change.to.clone().unwrap_or_else(default)));
     let text = format!("{verb} {}", values.collect::<Vec<_>>().join(","));
     cut(text, ACTION_BYTES_MAX)
+}
+
+fn moved(verb: &str, reassign: &Reassign) -> String {
+    let each = reassign.partitions.iter().flat_map(|(topic, partitions)| {
+        partitions.keys().map(move |index| format!("{topic}-{index}"))
+    });
+    cut(format!("{verb} {}", each.collect::<Vec<_>>().join(",")), ACTION_BYTES_MAX)
 }
 
 /// The pod that an action is about. Kubernetes counts events as one unless they differ in it.

@@ -154,7 +154,7 @@ const CAUGHT_UP: Voter = Voter { behind_milliseconds: Some(0) };
 /// What the first active controller makes the cluster's.
 fn min_in_sync(place: &Place) -> String {
     let brokers = place.pods.values().filter(|pod| pod.roles.contains(&Role::Broker)).count();
-    properties::min_in_sync(i32::try_from(brokers).unwrap_or(i32::MAX)).to_string()
+    properties::min_in_sync(brokers).to_string()
 }
 
 /// What Kafka says, once every node runs.

@@ -84,6 +84,17 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
         ["kafka", "refuses", key] => world.refuse_key(key),
         ["kafka", "is", "told", key, value] => world.set_config(key, value),
         ["kafka", "answers"] => world.silence_kafka(None),
+        ["kafka", "copies"] => while world.copy() {},
+        ["kafka", "adds", "partition", "on", id] => {
+            if !world.add_records(id.parse()?) {
+                bail!("there are too few brokers, or too many partitions");
+            }
+        }
+        ["kafka", "moves", "partition", index, "to", id] => {
+            if !world.move_by_hand(index.parse()?, id.parse()?) {
+                bail!("it cannot be moved there");
+            }
+        }
         ["kafka", "holds", "back", "broker", id, "in", partition] => {
             return world.hold_back(partition, id.parse()?, true);
         }

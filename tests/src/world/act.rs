@@ -100,7 +100,10 @@ impl World {
                 .write_mishap(&mut outcome, |world| world.write_status(&plan, failure.as_deref()));
         }
         outcome.remembered = self.status().memory != before;
-        Ok(outcome)
+        match self.broken.take() {
+            Some(law) => bail!(law),
+            None => Ok(outcome),
+        }
     }
 
     fn carry_out(&mut self, mut plan: Plan, current: bool, outcome: &mut Outcome) -> Result<Plan> {
@@ -228,12 +231,22 @@ impl World {
                 let text = serde_json::to_string(&all).unwrap_or_default();
                 self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
             }
+            Action::ForgetDisks { target, disks } => self.forget_disks(target, disks),
             Action::AlterConfig(changes) => self.alter_config(changes),
+            Action::Throttle(throttle) => self.throttle(throttle),
+            Action::Cordon { broker, cordoned } => {
+                self.cordon(*broker, *cordoned);
+                Ok(())
+            }
             Action::ElectLeaders(partitions) => {
                 self.elect(partitions);
                 Ok(())
             }
-            Action::Format(_) | Action::RestartPod(_) | Action::Delete(_) => Ok(()),
+            Action::Format(_)
+            | Action::RestartPod(_)
+            | Action::Delete(_)
+            | Action::Reassign(_)
+            | Action::Unregister(_) => Ok(()),
         }
     }
 
@@ -335,10 +348,9 @@ impl World {
             held = match action {
                 Action::Format(format) => world.format(format),
                 Action::RestartPod(restart) => world.restart(restart),
-                Action::Delete(delete) => {
-                    world.store.remove(delete.kind, &delete.target.name);
-                    Ok(())
-                }
+                Action::Delete(delete) => world.take_away(delete),
+                Action::Reassign(reassign) => world.reassign(reassign),
+                Action::Unregister(unregister) => world.unregister(unregister.broker),
                 _ => Ok(()),
             };
         });

@@ -12,7 +12,7 @@ use super::store::Refused;
 impl World {
     /// The active controller makes its own value the cluster's when it is the first (KIP-966).
     pub(super) fn activate(&mut self) {
-        let brokers = self.cluster.spec.brokers.replicas;
+        let brokers = usize::try_from(self.cluster.spec.brokers.replicas).unwrap_or_default();
         if !self.registered.is_empty() {
             self.dynamic_config
                 .entry(MIN_IN_SYNC.to_owned())

@@ -21,6 +21,8 @@ pub(super) struct Gradual {
     budgets: BTreeMap<String, Value>,
     /// Nodes that the operator stopped, or that Kubernetes evicted, and that are not back.
     disrupted: BTreeSet<i32>,
+    /// Those of them that the operator stopped.
+    stopped: BTreeSet<i32>,
     /// Agents that were silenced, as they were.
     silenced: BTreeMap<i32, Agent>,
     /// Whether somebody ever opened a budget by hand.
@@ -71,12 +73,14 @@ impl World {
             pod.follows = next == AgentState::Running;
             pod.seen.ready = pod.follows;
         }
+        // A broker registers before it has caught up.
+        if broker {
+            self.registered.insert(id);
+        }
         if next == AgentState::Running {
-            if broker {
-                self.registered.insert(id);
-            }
             if let Some(gradual) = &mut self.gradual {
                 gradual.disrupted.remove(&id);
+                gradual.stopped.remove(&id);
             }
         }
         self.activate();
@@ -113,12 +117,29 @@ impl World {
 
     /// A pod is told to end. Where everything takes its time it is still there for a while.
     pub(super) fn end_pod(&mut self, id: i32) {
+        // A node that Kafka has never heard of is missed by nobody.
+        let is_known = self.registered.contains(&id) || self.voters().contains(&id);
         let Some(gradual) = &mut self.gradual else {
             self.remove_pod(id);
             return;
         };
-        gradual.disrupted.insert(id);
+        if is_known {
+            gradual.disrupted.insert(id);
+            gradual.stopped.insert(id);
+        }
         self.terminate_pod(id);
+    }
+
+    /// A pod has lost its StatefulSet.
+    pub(super) fn lose_pod(&mut self, id: i32) {
+        match &mut self.gradual {
+            None => self.remove_pod(id),
+            Some(gradual) => {
+                gradual.disrupted.remove(&id);
+                gradual.stopped.remove(&id);
+                self.terminate_pod(id);
+            }
+        }
     }
 
     fn terminate_pod(&mut self, id: i32) {
@@ -225,7 +246,7 @@ impl World {
             return Ok(false);
         }
         budget["disruptionsAllowed"] = (allowed - 1).into();
-        let down = gradual.disrupted.clone();
+        let down = gradual.stopped.clone();
         gradual.disrupted.insert(id);
         self.terminate_pod(id);
         let opened = self.gradual.as_ref().is_some_and(|gradual| gradual.opened);
@@ -295,15 +316,16 @@ impl World {
         }
         match plan.report.nodes.iter().find(|node| !node.ready) {
             Some(node) => bail!("L1: at rest, and node {} is not Ready", node.node.id),
-            None => self.hold_configuration(),
+            None => self.hold_configuration().and_then(|()| self.hold_nothing_left()),
         }
     }
 
     /// S2: at most one voluntary disruption.
     pub(super) fn hold_one_disruption(&self, id: i32) -> Result<()> {
         let Some(gradual) = &self.gradual else { return Ok(()) };
-        let others: Vec<i32> =
-            gradual.disrupted.iter().copied().filter(|other| *other != id).collect();
+        let there = self.node_ids();
+        let others = gradual.disrupted.iter().filter(|other| **other != id && there.contains(other));
+        let others: Vec<i32> = others.copied().collect();
         if !self.is_fenced(id) && !others.is_empty() {
             bail!("S2: node {id} is restarted while {others:?} are down");
         }
@@ -323,11 +345,12 @@ impl World {
         Ok(())
     }
 
-    /// Nodes of the cluster that exist or should.
+    /// Nodes that have a StatefulSet or a pod, by id.
     #[must_use]
     pub fn node_ids(&self) -> Vec<i32> {
         let sets = self.store.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
         let label = "/metadata/labels/ottla.dev~1node-id";
-        sets.filter_map(|(_, child)| child.live.pointer(label)?.as_str()?.parse().ok()).collect()
+        let ids = sets.filter_map(|(_, child)| child.live.pointer(label)?.as_str()?.parse().ok());
+        ids.chain(self.pods.keys().copied()).collect::<BTreeSet<i32>>().into_iter().collect()
     }
 }

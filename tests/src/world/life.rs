@@ -67,6 +67,7 @@ impl World {
         self.activate();
         self.make_topic();
         self.follow_brokers();
+        while self.copy() {}
     }
 
     /// An agent does or says something else; its node is Ready only when it runs.

@@ -74,7 +74,7 @@ impl World {
             .collect();
         let lost: Vec<i32> =
             self.pods.keys().filter(|id| !sets.contains_key(id)).copied().collect();
-        lost.into_iter().for_each(|id| self.remove_pod(id));
+        lost.into_iter().for_each(|id| self.lose_pod(id));
         for (id, (name, live)) in sets {
             if !self.pods.contains_key(&id) {
                 let pod = self.pod(&name, &live);
@@ -250,9 +250,21 @@ impl World {
             leader: voters.clone().find(|id| !self.is_fenced(*id)),
             voters: voters.map(|id| (id, behind(id))).collect(),
             partitions: self.partitions(),
-            features: BTreeMap::from([("metadata.version".to_owned(), 29)]),
+            features: BTreeMap::from([("metadata.version".to_owned(), self.metadata_version())]),
             dynamic_config: self.dynamic_config.clone(),
+            reassignments: self.reassignments(),
+            throttled: self.throttled(),
+            leavers: self.leavers(),
         })
+    }
+
+    /// What a new cluster of its release finalises.
+    fn metadata_version(&self) -> i32 {
+        match self.cluster.spec.version.as_str() {
+            "4.2.1" => 29,
+            "4.3.1" => 30,
+            _ => 33,
+        }
     }
 
     /// Nodes that vote in the metadata quorum, whether they have a pod or not.

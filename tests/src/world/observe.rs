@@ -6,14 +6,12 @@ use std::sync::Arc;
 use ottla_crds::agent::AgentStatus;
 use ottla_operator::observe::facts;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Answer, Certificate, Child, Observed};
+use ottla_plan::observed::{Answer, Certificate, Child, Children, Observed};
 use serde_json::json;
 
 use super::World;
 use super::nodes::{Agent, Pod};
 use super::store::label;
-
-type Children = BTreeMap<(Kind, String), Child>;
 
 impl World {
     /// Everything that a pass sees: what carries the cluster's label, and strangers that stood in
@@ -30,7 +28,9 @@ impl World {
         let status = self.status();
         let claims = facts::claims(&children);
         children.extend(
-            self.strangers.iter().filter_map(|key| Some((key.clone(), self.stranger(key)?))),
+            self.strangers
+                .iter()
+                .filter_map(|key| Some((key.0, key.1.clone(), self.stranger(key)?))),
         );
         Observed {
             owner: status.operator,
@@ -66,7 +66,7 @@ impl World {
             if key.0 == Kind::PodDisruptionBudget {
                 Arc::make_mut(&mut child.live)["status"] = self.budget_status(&key.1, &child.live);
             }
-            (key.clone(), child)
+            (key.0, key.1.clone(), child)
         })
         .collect()
     }

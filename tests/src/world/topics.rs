@@ -4,20 +4,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use ottla_plan::observed::Partitions;
+use ottla_plan::observed::{Partitions, Throttled};
 
 use super::World;
 
 /// The topic that every cluster has once its brokers run, with a partition a broker.
 const TOPIC: &str = "payments";
 
+/// A life has no more partitions.
+const PARTITIONS_MAX: usize = 12;
+
 /// No partition has more replicas.
 const REPLICAS_MAX: usize = 3;
+
+/// Kafka's topic for the offsets of groups, which a cluster of one or two brokers makes with fewer
+/// replicas than it should have later.
+const OFFSETS: &str = "__consumer_offsets";
 
 /// One partition.
 #[derive(Clone, Debug)]
 pub(super) struct Partition {
+    pub(super) topic: &'static str,
+    pub(super) number: i32,
     pub(super) replicas: Vec<i32>,
+    pub(super) moving: Option<Moving>,
     pub(super) leader: Option<i32>,
     pub(super) in_sync: Vec<i32>,
     pub(super) min_in_sync: u16,
@@ -33,8 +43,43 @@ impl Partition {
         self.behind.get(&broker).copied().unwrap_or(self.acknowledged)
     }
 
+    /// As if each record had a kilobyte.
+    pub(super) fn acknowledged_bytes(&self) -> u64 {
+        self.acknowledged << 10
+    }
+
+    /// What brokers had that hold it no more says nothing.
+    pub(super) fn forget_others(&mut self) {
+        let replicas = self.replicas.clone();
+        self.behind.retain(|id, _| replicas.contains(id));
+        self.in_sync.retain(|id| replicas.contains(id));
+    }
+
     fn takes_writes(&self) -> bool {
         self.leader.is_some() && self.in_sync.len() >= usize::from(self.min_in_sync)
+    }
+}
+
+/// Where a partition is on its way to.
+#[derive(Clone, Debug)]
+pub(super) struct Moving {
+    pub(super) before: Vec<i32>,
+    pub(super) to: Vec<i32>,
+    /// Whether somebody else than the operator moves it.
+    pub(super) by_hand: bool,
+}
+
+impl Partition {
+    pub(super) fn adding(&self) -> Vec<i32> {
+        let moving = self.moving.iter();
+        let adding = moving.flat_map(|one| one.to.iter().filter(|id| !one.before.contains(id)));
+        adding.copied().collect()
+    }
+
+    pub(super) fn removing(&self) -> Vec<i32> {
+        let moving = self.moving.iter();
+        let removing = moving.flat_map(|one| one.before.iter().filter(|id| !one.to.contains(id)));
+        removing.copied().collect()
     }
 }
 
@@ -43,6 +88,10 @@ impl Partition {
 pub(super) struct Topics {
     pub(super) partitions: Vec<Partition>,
     held_back: BTreeSet<(usize, i32)>,
+    /// Replicas that are no longer asked for and lie on a broker's disk for a while yet.
+    pub(super) lingering: BTreeSet<(usize, i32)>,
+    /// Replicas whose copying is limited, by topic.
+    pub(super) throttled: BTreeMap<String, Throttled>,
 }
 
 impl World {
@@ -53,22 +102,45 @@ impl World {
         if !self.topics.partitions.is_empty() || brokers.len() < wished {
             return;
         }
-        let count = brokers.len().min(REPLICAS_MAX);
         for first in 0..brokers.len() {
-            let replicas: Vec<i32> =
-                (0..count).map(|next| brokers[(first + next) % brokers.len()]).collect();
-            self.topics.partitions.push(Partition {
-                leader: replicas.first().copied(),
-                in_sync: replicas.clone(),
-                replicas,
-                min_in_sync: if count == REPLICAS_MAX { 2 } else { 1 },
-                acknowledged: 0,
-                behind: BTreeMap::new(),
-            });
+            self.add_partition(TOPIC, first, &brokers);
+        }
+        if brokers.len() < REPLICAS_MAX {
+            self.add_partition(OFFSETS, 0, &brokers);
         }
     }
 
-    fn serves(&self, id: i32) -> bool {
+    fn add_partition(&mut self, topic: &'static str, first: usize, brokers: &[i32]) {
+        let count = brokers.len().min(REPLICAS_MAX);
+        let replicas: Vec<i32> =
+            (0..count).map(|next| brokers[(first + next) % brokers.len()]).collect();
+        let of_topic = self.topics.partitions.iter().filter(|one| one.topic == topic).count();
+        self.topics.partitions.push(Partition {
+            topic,
+            number: i32::try_from(of_topic).unwrap_or(i32::MAX),
+            leader: replicas.first().copied(),
+            in_sync: replicas.clone(),
+            replicas,
+            moving: None,
+            min_in_sync: if count == REPLICAS_MAX { 2 } else { 1 },
+            acknowledged: 0,
+            behind: BTreeMap::new(),
+        });
+    }
+
+    /// Somebody adds a partition, which Kafka gives to brokers that are alive and not cordoned. Whether
+    /// there are enough, and not too many partitions yet.
+    pub fn add_records(&mut self, first: usize) -> bool {
+        let serving = |id: &i32| self.serves(*id) && !self.cordoned.contains(id);
+        let brokers: Vec<i32> = self.registered.iter().copied().filter(serving).collect();
+        let may = brokers.len() >= REPLICAS_MAX && self.topics.partitions.len() < PARTITIONS_MAX;
+        if may {
+            self.add_partition(TOPIC, first, &brokers);
+        }
+        may
+    }
+
+    pub(super) fn serves(&self, id: i32) -> bool {
         !self.is_fenced(id) && self.follows(id)
     }
 
@@ -79,7 +151,9 @@ impl World {
             self.registered.iter().copied().filter(|id| self.serves(*id)).collect();
         for (index, partition) in self.topics.partitions.iter_mut().enumerate() {
             let held_back = |id: &i32| self.topics.held_back.contains(&(index, *id));
-            let serves = |id: &i32| serving.contains(id) && !held_back(id);
+            let adding = partition.adding();
+            let serves =
+                |id: &i32| serving.contains(id) && !held_back(id) && !adding.contains(id);
             // Only who has every acknowledged record may lead; then all others can follow.
             let may_lead = |id: &i32| {
                 partition.in_sync.contains(id)
@@ -88,7 +162,8 @@ impl World {
             let led = partition.replicas.iter().any(|id| serves(id) && may_lead(id));
             let in_sync: Vec<i32> =
                 partition.replicas.iter().copied().filter(|id| led && serves(id)).collect();
-            for id in partition.replicas.clone() {
+            for id in partition.replicas.clone().iter().filter(|id| !adding.contains(id)) {
+                let id = *id;
                 if in_sync.contains(&id) {
                     partition.behind.remove(&id);
                 } else {
@@ -150,11 +225,11 @@ impl World {
 
     /// Preferred leaders that are in sync lead again.
     pub(super) fn elect(&mut self, wished: &BTreeMap<String, Vec<i32>>) {
-        for index in wished.get(TOPIC).into_iter().flatten() {
-            let index = usize::try_from(*index).unwrap_or(usize::MAX);
-            let Some(partition) = self.topics.partitions.get_mut(index) else {
+        for partition in &mut self.topics.partitions {
+            let of_topic = wished.get(partition.topic);
+            if !of_topic.is_some_and(|numbers| numbers.contains(&partition.number)) {
                 continue;
-            };
+            }
             let preferred = partition.replicas.first().copied();
             if preferred.is_some_and(|preferred| partition.in_sync.contains(&preferred)) {
                 partition.leader = preferred;
@@ -165,10 +240,10 @@ impl World {
     /// What Kafka says of its partitions.
     pub(super) fn partitions(&self) -> Partitions {
         let mut partitions = Partitions::default();
-        for (index, partition) in (0_i32..).zip(&self.topics.partitions) {
-            partitions.begin_topic(TOPIC, partition.min_in_sync);
-            let Partition { leader, replicas, in_sync, .. } = partition;
-            partitions.push(index, *leader, replicas, in_sync);
+        for partition in &self.topics.partitions {
+            partitions.begin_topic(partition.topic, partition.min_in_sync);
+            let Partition { number, leader, replicas, in_sync, .. } = partition;
+            partitions.push_moving(*number, *leader, replicas, in_sync, &partition.adding());
         }
         partitions
     }

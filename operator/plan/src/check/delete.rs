@@ -1,12 +1,21 @@
 //! What must hold before an object is deleted.
 
-use super::{Verdicts, unless};
+use super::{Verdicts, departure, unless};
 use crate::action::Delete;
+use crate::desired::Desired;
 use crate::object::Kind;
 use crate::observed::Observed;
 use crate::resources::stateful_set;
 
-pub(super) fn guards(delete: &Delete, fresh: &Observed) -> Verdicts {
+/// A configuration goes when nobody uses it, and whatever else belongs to a node only with that.
+pub(super) fn guards(delete: &Delete, desired: &Desired, fresh: &Observed) -> Verdicts {
+    match delete.kind {
+        Kind::ConfigMap => unused(delete, fresh),
+        _ => departure::delete(delete, desired, fresh),
+    }
+}
+
+fn unused(delete: &Delete, fresh: &Observed) -> Verdicts {
     let name = delete.target.name.as_str();
     let used = || {
         fresh
@@ -16,10 +25,6 @@ pub(super) fn guards(delete: &Delete, fresh: &Observed) -> Verdicts {
     let mounted = || fresh.pods.values().any(|pod| pod.configuration.as_deref() == Some(name));
     let in_use = format!("{name} is in use");
     vec![
-        (
-            "only configurations are deleted",
-            unless(delete.kind != Kind::ConfigMap, "S4", &format!("{name} is no ConfigMap")),
-        ),
         ("no StatefulSet names it", unless(used(), "S4", &in_use)),
         ("no pod mounts it", unless(mounted(), "S4", &in_use)),
     ]

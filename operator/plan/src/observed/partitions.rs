@@ -128,8 +128,21 @@ impl Partitions {
         self.topics.push(Topic { name: name.to_owned(), min_in_sync });
     }
 
-    /// Adds a partition of the topic that was begun last.
+    /// Adds a partition of the topic that was begun last, which stays where it is.
     pub fn push(&mut self, index: i32, leader: Option<i32>, replicas: &[i32], in_sync: &[i32]) {
+        self.push_moving(index, leader, replicas, in_sync, &[]);
+    }
+
+    /// Adds a partition that comes to further brokers, which are among its replicas and not expected to
+    /// be in sync yet.
+    pub fn push_moving(
+        &mut self,
+        index: i32,
+        leader: Option<i32>,
+        replicas: &[i32],
+        in_sync: &[i32],
+        adding: &[i32],
+    ) {
         let small = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
         self.rows.push(Row {
             topic: u32::try_from(self.topics.len().saturating_sub(1)).unwrap_or(u32::MAX),
@@ -144,7 +157,7 @@ impl Partitions {
         let row = self.rows.len() - 1;
         let mut tally = std::mem::take(&mut self.tally);
         if let Some(partition) = self.get(row) {
-            tally.add(row, &partition);
+            tally.add(row, &partition, adding);
         }
         self.tally = tally;
     }
@@ -164,6 +177,16 @@ impl Partitions {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Partition<'_>> {
         (0..self.rows.len()).filter_map(|row| self.get(row))
+    }
+
+    /// The partitions of one topic.
+    pub fn of_topic<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Partition<'a>> {
+        let named = (0_u32..).zip(&self.topics).filter(move |(_, topic)| topic.name == name);
+        named.flat_map(|(number, _)| {
+            let first = self.rows.partition_point(|row| row.topic < number);
+            let behind = self.rows.partition_point(|row| row.topic <= number);
+            (first..behind).filter_map(|row| self.get(row))
+        })
     }
 
     /// What was counted.
@@ -207,9 +230,10 @@ impl Partitions {
 }
 
 impl Tally {
-    fn add(&mut self, row: usize, partition: &Partition<'_>) {
+    fn add(&mut self, row: usize, partition: &Partition<'_>, adding: &[i32]) {
         let (replicas, needed) = (partition.replicas.len(), partition.needed());
-        if partition.in_sync.len() < replicas {
+        let lacks = |id: &i32| !partition.in_sync.contains(id) && !adding.contains(id);
+        if partition.replicas.iter().any(lacks) {
             self.under_replicated.add(row);
         }
         if partition.is_led_by_another() {
@@ -284,6 +308,17 @@ mod tests {
         assert_eq!(awaited(&three(&[2], Some(2))), [1, 3]);
         assert_eq!(until_in_sync(&three(&[1, 2, 3], None)), [1, 2, 3]);
         assert_eq!(awaited(&three(&[], None)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_replica_that_is_being_added_is_not_missed() {
+        let lacking = |adding: &[i32]| {
+            let mut partitions = Partitions::default();
+            partitions.begin_topic("paid", 2);
+            partitions.push_moving(0, Some(1), &[4, 1, 2, 3], &[1, 2, 3], adding);
+            partitions.tally().under_replicated.count
+        };
+        assert_eq!((lacking(&[]), lacking(&[4])), (1, 0));
     }
 
     #[test]

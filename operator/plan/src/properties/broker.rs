@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::desired::Desired;
-
 /// A broker that starts or stops hears from the controller only in the answer to a heartbeat: at
 /// Kafka's own 2000 each restart waits up to two seconds longer. Heartbeats of a thousand brokers
 /// at this pace are a few per cent of what a controller can answer.
 const HEARTBEAT_INTERVAL_MILLISECONDS: &str = "500";
 
 /// Three replicas bear the loss of one broker while another restarts.
-const REPLICATION_FACTOR: i32 = 3;
+const REPLICATION_FACTOR: usize = 3;
 
 /// How many replicas topics get unless somebody says otherwise.
 #[must_use]
-pub fn replication_factor(desired: &Desired) -> i32 {
-    desired.brokers.replicas.min(REPLICATION_FACTOR)
+pub fn replication_factor(brokers: usize) -> usize {
+    brokers.min(REPLICATION_FACTOR)
 }
 
 /// Kafka's key for how many replicas of a partition must be in sync.
@@ -23,7 +21,7 @@ pub const MIN_IN_SYNC: &str = "min.insync.replicas";
 
 /// How many replicas of a partition must be in sync unless somebody says otherwise.
 #[must_use]
-pub fn min_in_sync(brokers: i32) -> i32 {
+pub fn min_in_sync(brokers: usize) -> usize {
     if brokers >= REPLICATION_FACTOR { 2 } else { 1 }
 }
 
@@ -41,14 +39,15 @@ pub(crate) fn cleaner_buffer_bytes(heap_bytes: u64) -> u64 {
     (heap_bytes / CLEANER_PART).min(KAFKAS_OWN)
 }
 
-/// Internal topics get as many replicas as there are brokers, three at most. Kafka's own default
+/// Brokers that leave count for as long as they are there: what is made meanwhile must not have fewer
+/// replicas because of them. Internal topics get as many replicas as there are brokers, three at most. Kafka's own default
 /// of three would leave a cluster of one broker without consumer groups.
 ///
 /// The controllers' files hold the same: the active controller's own `min.insync.replicas` becomes
 /// the cluster's, and its `default.replication.factor` is that of topics made by default.
-pub(super) fn defaults(desired: &Desired) -> BTreeMap<String, String> {
-    let factor = replication_factor(desired).to_string();
-    let min_isr = min_in_sync(desired.brokers.replicas).to_string();
+pub(super) fn defaults(brokers: usize) -> BTreeMap<String, String> {
+    let factor = replication_factor(brokers).to_string();
+    let min_isr = min_in_sync(brokers).to_string();
     let heartbeat = HEARTBEAT_INTERVAL_MILLISECONDS.to_owned();
     [
         ("broker.heartbeat.interval.ms", &heartbeat),

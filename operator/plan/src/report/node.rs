@@ -21,9 +21,12 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
         }
         (Some(pod), answer) => silent(observed, node, pod, answer),
     };
+    let drain = observed.memory.drain.as_ref();
+    let leaves = node.leaving && drain.is_some_and(|drain| drain.brokers.contains(&node.id));
+    let drains = leaves && phase == Phase::Running;
     NodeReport {
         node: node.clone(),
-        phase,
+        phase: if drains { Phase::Draining } else { phase },
         ready: pod.is_some_and(|pod| pod.ready && !pod.terminating),
         quorum_role: agent.and_then(|agent| agent.jvm.as_ref()?.quorum_role),
         version: agent.map(|agent| agent.kafka_version.clone()),

@@ -39,6 +39,8 @@ pub struct Blueprints<'a> {
     desired: &'a Desired,
     cluster_id: &'a str,
     quorum: String,
+    /// How many brokers there are.
+    brokers: usize,
     kinds: BTreeMap<(Group, bool), Blueprint<'a>>,
 }
 
@@ -47,7 +49,8 @@ impl<'a> Blueprints<'a> {
     #[must_use]
     pub fn new(desired: &'a Desired, cluster_id: &'a str, nodes: &[Node]) -> Blueprints<'a> {
         let quorum = properties::quorum(desired, nodes);
-        Blueprints { desired, cluster_id, quorum, kinds: BTreeMap::new() }
+        let brokers = nodes.iter().filter(|node| node.is_broker()).count();
+        Blueprints { desired, cluster_id, quorum, brokers, kinds: BTreeMap::new() }
     }
 
     /// The blueprint that a node is built from.
@@ -58,11 +61,11 @@ impl<'a> Blueprints<'a> {
             Blueprint {
                 desired,
                 document: config_map::document(desired, cluster_id, node),
-                properties: properties::common(desired, &self.quorum, node),
+                properties: properties::common(desired, &self.quorum, self.brokers, node),
                 template: hash(&template),
                 config_map: config_map::common(desired, node),
                 stateful_set: stateful_set::common(desired, node, template),
-                wish: pod::common_wish(desired, node),
+                wish: pod::common_wish(desired, self.brokers, node),
                 claims: claim::common(desired, cluster_id, node),
             }
         })

@@ -48,6 +48,11 @@ pub enum Hold {
         /// How it stands with it.
         sentence: String,
     },
+    /// A partition on the node is on its way to other brokers.
+    Moving {
+        /// That partition.
+        partition: String,
+    },
     /// A claim of the node is being deleted, and goes with its pod.
     ClaimTerminating {
         /// The claim.
@@ -76,6 +81,9 @@ impl fmt::Display for Hold {
             Hold::NotWell { node, sentence, .. } => {
                 write!(out, "waits for node {node}: {sentence}")
             }
+            Hold::Moving { partition } => {
+                write!(out, "waits until partition {partition} has moved to other brokers")
+            }
             Hold::ClaimTerminating { claim } => write!(
                 out,
                 "claim {claim} is being deleted and would go with the pod: its records with it"
@@ -99,13 +107,14 @@ type Guard = fn(&Case<'_>) -> Result<(), Hold>;
 
 /// What must hold before a node whose Kafka runs is stopped, each by its name. Every one of them is
 /// alone in what it knows, so that none can be left out.
-const GUARDS: [(&str, Guard); 9] = [
+const GUARDS: [(&str, Guard); 10] = [
     ("the roll is remembered", remembered),
     ("Kubernetes may evict nobody", budgets_are_closed),
     ("no claim goes with the pod", claims_stay),
     ("it does not read its logs again", is_not_recovering),
     ("Kafka was asked", kafka_answers),
     ("one disruption at a time", one_disruption),
+    ("no replica of it moves", nothing_moves),
     ("the quorum keeps its majority", quorum_stays),
     ("partitions keep enough in-sync replicas", partitions_stay),
     ("the spec allows what becomes unavailable", is_allowed),
@@ -187,6 +196,26 @@ fn one_disruption(case: &Case<'_>) -> Result<(), Hold> {
     others.try_for_each(|other| is_well_or_nobody_yet(observed, other))
 }
 
+/// A restart would only make a move longer, and the next restart wait for it. A node that serves nobody
+/// sends no replica anywhere.
+fn nothing_moves(case: &Case<'_>) -> Result<(), Hold> {
+    let Some(kafka) = case.observed.kafka.known().filter(|_| case.node.is_broker()) else {
+        return Ok(());
+    };
+    let moving = kafka.reassignments.iter().find_map(|(topic, partitions)| {
+        let on_it = |one: &&Partition<'_>| one.replicas.contains(&case.node.id);
+        let mut partitions = kafka
+            .partitions
+            .of_topic(topic)
+            .filter(|one| partitions.contains_key(&one.index));
+        partitions.find(|one| on_it(&one)).map(|one| one.name())
+    });
+    match moving.filter(|_| may_serve(case.observed, case.node)) {
+        Some(partition) => Err(Hold::Moving { partition }),
+        None => Ok(()),
+    }
+}
+
 fn quorum_stays(case: &Case<'_>) -> Result<(), Hold> {
     case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node))
 }
@@ -213,7 +242,7 @@ fn is_ready(observed: &Observed, node: &Node) -> bool {
 }
 
 /// Whether a node serves and is in sync everywhere, as far as anybody can tell.
-pub(super) fn is_well(observed: &Observed, node: &Node) -> Result<(), Hold> {
+pub(crate) fn is_well(observed: &Observed, node: &Node) -> Result<(), Hold> {
     let not = |sentence: &str, said: bool| {
         Err(Hold::NotWell { node: node.id, sentence: sentence.to_owned(), said })
     };
@@ -326,7 +355,7 @@ mod tests {
         });
         let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
         let roles = vec![Role::Controller];
-        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None }).is_ok()
+        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false }).is_ok()
     }
 
     #[test]

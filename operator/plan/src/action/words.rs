@@ -1,0 +1,114 @@
+//! Actions in words.
+
+use super::{Action, ConfigChange, ListChange, Reassign, Rewrite, Throttle};
+
+impl Action {
+    /// One line for people, the same in `explain`, in logs and in golden tests.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Action::NewIdentity { object, voters } => {
+                format!("create ConfigMap {} with a new cluster id, voters {voters:?}", object.name)
+            }
+            Action::IssueAuthority { object, .. } => {
+                format!("create Secret {} with a new CA", object.name)
+            }
+            Action::IssueLeaf(leaf) => {
+                let verb = if leaf.replaces.is_some() { "renew" } else { "create" };
+                format!(
+                    "{verb} Secret {} with a certificate for {}",
+                    leaf.object.name, leaf.common_name
+                )
+            }
+            Action::Create(object) => format!("create {} {}", object.kind.word(), object.name),
+            Action::Apply(Rewrite { object, .. }) => {
+                format!("apply {} {}", object.kind.word(), object.name)
+            }
+            Action::RecordDisks { target, disks } => {
+                let keys: Vec<&str> = disks.keys().map(String::as_str).collect();
+                format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
+            }
+            Action::ForgetDisks { target, disks } => {
+                format!("strike from ConfigMap {} disks of brokers that are gone: {}", target.name, disks.join(", "))
+            }
+            Action::Format(format) => format!(
+                "permit node {} to format {}",
+                format.node_id,
+                format.request.volumes.join(", ")
+            ),
+            Action::AlterConfig(changes) => {
+                let changes: Vec<String> = changes.iter().map(changed).collect();
+                format!("configure all nodes while they run: {}", changes.join(", "))
+            }
+            Action::ElectLeaders(partitions) => format!(
+                "elect preferred leaders again, partitions: {}",
+                partitions.values().map(Vec::len).sum::<usize>()
+            ),
+            Action::Throttle(throttle) => limited(throttle),
+            Action::Cordon { broker, cordoned: true } => {
+                format!("cordon broker {broker}: it takes no new replicas")
+            }
+            Action::Cordon { broker, cordoned: false } => {
+                format!("uncordon broker {broker}: it takes new replicas again")
+            }
+            Action::Reassign(reassign) => moved(reassign),
+            Action::Unregister(unregister) => {
+                format!("unregister broker {}: it is gone for good", unregister.broker)
+            }
+            Action::RestartPod(restart) => {
+                format!("restart pod {}: {}", restart.pod.name, restart.reason)
+            }
+            Action::Delete(delete) => {
+                format!("delete {} {}: {}", delete.kind.word(), delete.target.name, delete.reason)
+            }
+        }
+    }
+}
+
+fn changed((key, change): (&String, &ConfigChange)) -> String {
+    match (&change.from, &change.to) {
+        (Some(from), Some(to)) => format!("{key} {from} -> {to}"),
+        (None, Some(to)) => format!("{key} {to}"),
+        (_, None) => format!("{key} removed"),
+    }
+}
+
+/// Kafka's key for the limit of either side, and how it is written: bytes a second of each broker.
+fn limited(throttle: &Throttle) -> String {
+    let topics: Vec<&str> = throttle.topics.keys().map(String::as_str).collect();
+    let of = if topics.is_empty() { String::new() } else { format!(" of {}", topics.join(", ")) };
+    let is_set = |change: &ListChange| matches!(change, ListChange::Append(_));
+    let mut lists = throttle.topics.values();
+    let sets = lists.any(|(leader, follower)| is_set(leader) || is_set(follower))
+        || throttle.rates.values().any(|change| change.to.is_some());
+    let rate = throttle.rates.values().find_map(|change| change.to.as_deref());
+    match (sets, rate) {
+        (true, Some(rate)) => {
+            format!("limit the copying of replicas{of} to {rate} bytes per second and broker")
+        }
+        (true, None) => format!("limit the copying of replicas{of}"),
+        (false, _) => format!("lift the limit on the copying of replicas{of}"),
+    }
+}
+
+/// More partitions than these only make a sentence long.
+const MOVES_NAMED: usize = 4;
+
+fn moved(reassign: &Reassign) -> String {
+    let each: Vec<String> = reassign
+        .partitions
+        .iter()
+        .flat_map(|(topic, partitions)| {
+            partitions.iter().map(move |(index, to)| match to {
+                Some(to) => format!("{topic}-{index} to {to:?}"),
+                None => format!("{topic}-{index} stays where it was"),
+            })
+        })
+        .collect();
+    let more = each.len().saturating_sub(MOVES_NAMED);
+    let mut named = each.into_iter().take(MOVES_NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named.push_str(&format!(", and {more} more"));
+    }
+    format!("move partitions, {}: {named}", reassign.reason)
+}

@@ -1,0 +1,129 @@
+//! What must hold before something of a broker that leaves is taken away: its StatefulSet, its
+//! registration, its disks, its certificate and its configurations.
+
+use super::{Verdicts, Violation, unless, violation};
+use crate::action::{Delete, Unregister};
+use crate::desired::Desired;
+use crate::names::{GROUP_LABEL, NODE_LABEL};
+use crate::node::{self, Group};
+use crate::object::Kind;
+use crate::observed::{Kafka, Observed, disk_key};
+use crate::scale;
+
+/// A broker that leaves, and everything that is known.
+struct Case<'a> {
+    desired: &'a Desired,
+    fresh: &'a Observed,
+    id: i32,
+}
+
+pub(super) fn unregister(unregister: &Unregister, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let case = Case { desired, fresh, id: unregister.broker };
+    let mut verdicts = case.leaves();
+    verdicts.push(("nothing of it runs", case.is_stopped()));
+    verdicts.push(("Kafka counts it as dead", case.is_fenced()));
+    verdicts
+}
+
+/// Of an object that belongs to a node.
+pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let Some(id) = broker_of(delete, desired, fresh) else {
+        return vec![("it belongs to a broker", Err(violation("S4", "it belongs to no broker")))];
+    };
+    let case = Case { desired, fresh, id };
+    let mut verdicts = case.leaves();
+    verdicts.push(("it belongs to a broker", Ok(())));
+    if delete.kind == Kind::StatefulSet {
+        verdicts.push(("its disks are empty", case.disks_are_empty()));
+        return verdicts;
+    }
+    verdicts.push(("nothing of it runs", case.is_stopped()));
+    verdicts.push(("Kafka does not know it", case.is_unregistered()));
+    if delete.kind == Kind::PersistentVolumeClaim {
+        verdicts.push(("its disks were seen empty", case.disks_were_empty()));
+        verdicts.push(("its disks are off the record", case.is_off_record()));
+    }
+    verdicts
+}
+
+/// A certificate's Secret carries the node's name alone.
+fn broker_of(delete: &Delete, desired: &Desired, fresh: &Observed) -> Option<i32> {
+    if delete.kind == Kind::Secret {
+        let id = delete.target.name.rsplit('-').next()?.parse().ok()?;
+        return Some(id).filter(|id| desired.names.node(&node::broker(*id)) == delete.target.name);
+    }
+    let child = fresh.child(delete.kind, &delete.target.name)?;
+    let of_broker = child.label(GROUP_LABEL) == Some(Group::Broker.word());
+    child.label(NODE_LABEL).filter(|_| of_broker)?.parse().ok()
+}
+
+impl Case<'_> {
+    fn kafka(&self) -> Result<&Kafka, Violation> {
+        self.fresh.kafka.known().ok_or_else(|| violation("S7", "Kafka cannot be asked"))
+    }
+
+    fn leaves(&self) -> Verdicts {
+        let wished = scale::wished_brokers(self.desired, self.fresh).contains(&self.id);
+        let drain = self.fresh.memory.drain.as_ref();
+        let known = drain.is_some_and(|drain| drain.brokers.contains(&self.id));
+        let votes = self.kafka().is_ok_and(|kafka| kafka.voters.contains_key(&self.id));
+        vec![
+            ("the spec does not ask for it", unless(wished, "S2", "the spec asks for the broker")),
+            (
+                "that it leaves is remembered",
+                unless(!known, "S7", "it is not on record that the broker leaves"),
+            ),
+            ("it does not vote", unless(votes, "S3", "the broker votes in the quorum")),
+            ("Kafka was asked", self.kafka().map(|_| ())),
+            ("it holds no partition", self.holds_nothing()),
+        ]
+    }
+
+    fn holds_nothing(&self) -> Result<(), Violation> {
+        let Some(kafka) = self.fresh.kafka.known() else { return Ok(()) };
+        let held = kafka.partitions.iter().find(|one| one.replicas.contains(&self.id));
+        held.map_or(Ok(()), |one| {
+            Err(violation("S1", format!("broker {} holds partition {}", self.id, one.name())))
+        })
+    }
+
+    /// A broker that is dead cannot be asked; none that Kafka does not know has ever held anything.
+    fn disks_are_empty(&self) -> Result<(), Violation> {
+        let Some(kafka) = self.fresh.kafka.known() else { return Ok(()) };
+        if !kafka.is_alive(self.id) {
+            return Ok(());
+        }
+        let empty = kafka.leaver(self.id).is_some_and(|leaver| leaver.stored.is_empty());
+        unless(!empty, "S1", "the broker's disks are not empty, or it could not be asked")
+    }
+
+    fn is_stopped(&self) -> Result<(), Violation> {
+        let name = self.desired.names.node(&node::broker(self.id));
+        let set = self.fresh.child(Kind::StatefulSet, &name).is_some();
+        let pod = self.fresh.pods.contains_key(&self.id);
+        unless(set || pod, "S2", "the broker has a StatefulSet or a pod")
+    }
+
+    fn is_fenced(&self) -> Result<(), Violation> {
+        let Some(kafka) = self.fresh.kafka.known() else { return Ok(()) };
+        unless(kafka.is_alive(self.id), "S2", "the broker is alive")
+    }
+
+    fn is_unregistered(&self) -> Result<(), Violation> {
+        let Some(kafka) = self.fresh.kafka.known() else { return Ok(()) };
+        unless(kafka.brokers.contains_key(&self.id), "S4", "the broker is registered")
+    }
+
+    fn disks_were_empty(&self) -> Result<(), Violation> {
+        let drain = self.fresh.memory.drain.as_ref();
+        let emptied = drain.is_some_and(|drain| drain.emptied.contains(&self.id));
+        unless(!emptied, "S4", "the broker's disks were not seen empty")
+    }
+
+    fn is_off_record(&self) -> Result<(), Violation> {
+        let prefix = disk_key(self.id, "");
+        let identity = self.fresh.identity.as_ref();
+        let known = identity.is_some_and(|one| one.disks.keys().any(|key| key.starts_with(&prefix)));
+        unless(known, "S5", "the disk is on record as in use")
+    }
+}

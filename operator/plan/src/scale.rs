@@ -1,0 +1,180 @@
+//! How many brokers there are: those that the spec asks for, and those that leave. A broker leaves when
+//! its partitions have moved to others, its disks were seen empty, and nobody can be told any more that
+//! it is there.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use ottla_crds::kafka_cluster::status::{DrainMemory, MovesMemory};
+
+use crate::action::Action;
+use crate::desired::Desired;
+use crate::moves::{self, Task};
+use crate::node::{Group, Node};
+use crate::observed::{Kafka, Observed};
+use crate::report::{Progress, WaitingOn, partitions};
+
+mod departure;
+
+use departure::Case;
+
+/// Finalised `metadata.version` from which Kafka has cordons (4.3-IV0, KIP-1066).
+const CORDONS_FROM: i32 = 30;
+
+/// Brokers that the spec asks for. Those that exist stay; gaps are filled from the lowest id, and where
+/// there are too many, the highest ids leave.
+pub(crate) fn wished_brokers(desired: &Desired, observed: &Observed) -> BTreeSet<i32> {
+    let count = usize::try_from(desired.brokers.replicas).unwrap_or_default();
+    let of_brokers = |(group, id): (Group, i32)| (group == Group::Broker).then_some(id);
+    let mut known: BTreeSet<i32> = observed.nodes_with_sets().filter_map(of_brokers).collect();
+    known.extend(observed.nodes_with_disks().filter_map(of_brokers));
+    if !desired.dedicated() {
+        known.extend(0..desired.voters);
+    }
+    let allowed = |id: &i32| !desired.excluded_ids.contains(id);
+    let mut wished: BTreeSet<i32> = known.into_iter().filter(allowed).take(count).collect();
+    let gaps: Vec<i32> = (0..).filter(allowed).filter(|id| !wished.contains(id)).take(count).collect();
+    let missing = count - wished.len();
+    wished.extend(gaps.into_iter().take(missing));
+    wished
+}
+
+/// Whether a broker that the spec does not ask for, and that has no StatefulSet any more, has to run
+/// again to give its replicas away.
+pub(crate) fn is_needed(observed: &Observed, id: i32) -> bool {
+    match observed.kafka.known() {
+        Some(kafka) => kafka.partitions.iter().any(|partition| partition.replicas.contains(&id)),
+        // Nobody knows yet. One that was on its way out stays out until somebody does.
+        None => !remembered(observed).contains(&id),
+    }
+}
+
+fn remembered(observed: &Observed) -> &[i32] {
+    observed.memory.drain.as_ref().map(|drain| drain.brokers.as_slice()).unwrap_or_default()
+}
+
+/// What brokers that leave come to in one pass.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) drain: Option<DrainMemory>,
+    pub(crate) moves: Option<MovesMemory>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Vec<WaitingOn>,
+    /// How many brokers have left, of all that do.
+    pub(crate) departures: Option<Progress>,
+    /// How many partitions are where they have to be, of all that are moved.
+    pub(crate) arrivals: Option<Progress>,
+}
+
+/// Plans the next step of brokers that leave, and of partitions that have to move for any reason.
+/// `undone` are nodes that a roll still has to restart or waits for.
+pub(crate) fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    undone: &BTreeSet<i32>,
+    now: Timestamp,
+) -> Steps {
+    let unchanged = || Steps {
+        drain: observed.memory.drain.clone(),
+        moves: observed.memory.moves.clone(),
+        ..Steps::default()
+    };
+    let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
+        return unchanged();
+    };
+    let leaving = leaving(desired, observed, nodes, kafka);
+    let forbidden = forbidden(kafka, nodes, &leaving);
+    // What cannot be done as a whole is not begun, and what is under way of it is taken back.
+    let may_leave = if forbidden.is_some() { BTreeSet::new() } else { leaving.clone() };
+    let task = Task {
+        desired,
+        observed,
+        nodes,
+        kafka,
+        leaving: &may_leave,
+        held: held(kafka, nodes, &leaving, undone),
+        now,
+    };
+    let moves = moves::plan(&task);
+    let case = Case { desired, observed, kafka, leaving: &leaving, may_leave: &may_leave, now };
+    let departures = case.plan();
+    let progress = departures.memory.as_ref().map(|drain| {
+        let gone = usize::try_from(drain.gone).unwrap_or_default();
+        Progress { since: drain.since.clone(), done: gone, of: gone + leaving.len() }
+    });
+    let details: Vec<String> = moves.waiting_on.into_iter().chain(departures.details).collect();
+    let detail = details.join("; ");
+    let waiting_on = match forbidden {
+        Some(detail) => Some(WaitingOn::ScaleInForbidden { detail }),
+        None if leaving.is_empty() => {
+            (!detail.is_empty()).then_some(WaitingOn::MovingReplicas { detail })
+        }
+        None => Some(WaitingOn::Draining { brokers: leaving.into_iter().collect(), detail }),
+    };
+    Steps {
+        drain: departures.memory,
+        moves: moves.memory,
+        actions: [departures.actions, moves.actions].concat(),
+        waiting_on: waiting_on.into_iter().collect(),
+        departures: progress,
+        arrivals: moves.progress,
+    }
+}
+
+/// Brokers that exist in any way and that the spec does not ask for.
+fn leaving(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    kafka: &Kafka,
+) -> BTreeSet<i32> {
+    let wished = wished_brokers(desired, observed);
+    let mut known: BTreeSet<i32> =
+        nodes.iter().filter(|node| node.leaving).map(|node| node.id).collect();
+    known.extend(kafka.brokers.keys());
+    known.extend(remembered(observed));
+    known.difference(&wished).copied().collect()
+}
+
+/// What comes before the next wave of moves: a roll, because one disruption at a time is enough, and
+/// brokers that are to take a part of them.
+fn held(
+    kafka: &Kafka,
+    nodes: &[Node],
+    leaving: &BTreeSet<i32>,
+    undone: &BTreeSet<i32>,
+) -> Option<String> {
+    let rolled = undone.iter().find(|id| !leaving.contains(id));
+    let missing = nodes.iter().find(|node| {
+        node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id)
+    });
+    match (rolled, missing) {
+        (Some(id), _) => Some(format!("waits for the roll, which is at node {id}")),
+        (None, Some(node)) => Some(format!("waits for broker {}, which has not joined yet", node.id)),
+        (None, None) => None,
+    }
+}
+
+/// Why brokers must not leave at all, if so: a partition would have nowhere to go.
+fn forbidden(kafka: &Kafka, nodes: &[Node], leaving: &BTreeSet<i32>) -> Option<String> {
+    if leaving.is_empty() {
+        return None;
+    }
+    let stay = nodes.iter().filter(|node| node.is_broker() && !node.leaving).count();
+    let held = |topic: &str, index: i32, replicas: usize| {
+        let adding = kafka.reassignment(topic, index).map_or(0, |moving| moving.adding.len());
+        replicas.saturating_sub(adding)
+    };
+    let mut too_many = kafka.partitions.iter().filter(|partition| {
+        partition.replicas.iter().any(|id| leaving.contains(id))
+            && held(partition.topic, partition.index, partition.replicas.len()) > stay
+    });
+    let first = too_many.next()?;
+    let which = partitions(1 + too_many.count(), &first.name());
+    let brokers = crate::report::brokers(leaving);
+    let left = if stay == 1 { "one broker that is".to_owned() } else { format!("{stay} brokers that are") };
+    Some(format!(
+        "{brokers} cannot leave: {which} would have more replicas than the {left} left; raise brokers.replicas again, or lower the number of replicas first"
+    ))
+}

@@ -1,0 +1,170 @@
+//! What Kafka is told to change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ottla_kafka::{
+    Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error,
+};
+use ottla_plan::Action;
+use ottla_plan::action::{self, ListChange, Reassign, Throttle};
+use tokio::time::Instant;
+
+use super::{CORDONED, THROTTLED_REPLICAS, brokers, controllers, dynamic_config};
+use crate::reach::{Credentials, ReachError, Ways};
+use crate::telemetry::error_chain;
+
+/// Carries out an action that is Kafka's to take, and nothing of any other.
+///
+/// # Errors
+/// When Kafka refuses it or does not answer.
+pub async fn change(
+    credentials: &Credentials,
+    ways: &Ways,
+    action: &Action,
+) -> Result<(), ReachError> {
+    let cluster = brokers(credentials, &ways.bootstrap).map_err(ReachError::Kafka)?;
+    match action {
+        Action::AlterConfig(changes) => alter_config(&cluster, changes).await,
+        Action::ElectLeaders(partitions) => elect(&cluster, partitions).await,
+        Action::Throttle(change) => throttle(&cluster, change).await,
+        Action::Cordon { broker, cordoned } => cordon(&cluster, *broker, *cordoned).await,
+        Action::Reassign(change) => reassign(&cluster, change).await,
+        Action::Unregister(unregister) => {
+            let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
+            self::unregister(&controllers, unregister.broker).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes what is set for all nodes.
+async fn alter_config(
+    cluster: &Cluster,
+    wanted: &BTreeMap<String, action::ConfigChange>,
+) -> Result<(), ReachError> {
+    let changes: Vec<ConfigChange> = wanted
+        .iter()
+        .map(|(key, change)| ConfigChange {
+            name: key.clone(),
+            operation: change.to.clone().map_or(ConfigOperation::Delete, ConfigOperation::Set),
+        })
+        .collect();
+    let altered = cluster.alter_config(&ConfigResource::ClusterDefault, &changes, false).await;
+    altered.map_err(refusal)?;
+    read_back(cluster, wanted).await.map_err(ReachError::Kafka)
+}
+
+fn refusal(error: Error) -> ReachError {
+    match error {
+        Error::Refused { message: Some(sentence), .. } => ReachError::KafkaRefuses { sentence },
+        error => ReachError::Kafka(error),
+    }
+}
+
+/// A broker shows a change when it has read it from the metadata log, most often within a tenth of a
+/// second. Where it takes longer the next pass sees.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
+const LOOKS_EACH: Duration = Duration::from_millis(50);
+
+/// Waits until the broker that is asked shows a change, so that the next pass does not make it again.
+async fn read_back(
+    cluster: &Cluster,
+    wanted: &BTreeMap<String, action::ConfigChange>,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + SHOWN_WITHIN;
+    loop {
+        let found = dynamic_config(cluster).await?;
+        let shown = wanted.iter().all(|(key, change)| found.get(key) == change.to.as_ref());
+        if shown || Instant::now() >= deadline {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOKS_EACH).await;
+    }
+}
+
+/// Lets preferred leaders lead. Where one cannot after all, the next look shows it.
+async fn elect(
+    cluster: &Cluster,
+    partitions: &BTreeMap<String, Vec<i32>>,
+) -> Result<(), ReachError> {
+    let elect = Elect::Partitions(partitions.clone());
+    let election = cluster.elect_preferred_leaders(&elect).await;
+    for failure in election.map_err(ReachError::Kafka)? {
+        let partition = format!("{}-{}", failure.topic, failure.partition);
+        tracing::info!(partition, reason = error_chain(&failure.error), "leader not elected");
+    }
+    Ok(())
+}
+
+/// The limit is set before the lists, and lifted after them: at no time is a listed replica without one.
+async fn throttle(cluster: &Cluster, change: &Throttle) -> Result<(), ReachError> {
+    if !change.rates.is_empty() {
+        alter_config(cluster, &change.rates).await?;
+    }
+    for (topic, (leader, follower)) in &change.topics {
+        let changes: Vec<ConfigChange> = THROTTLED_REPLICAS
+            .into_iter()
+            .zip([leader, follower])
+            .filter_map(|(key, change)| {
+                Some(ConfigChange { name: key.to_owned(), operation: operation(change)? })
+            })
+            .collect();
+        let topic = ConfigResource::Topic(topic.clone());
+        match cluster.alter_config(&topic, &changes, false).await {
+            // The topic was deleted meanwhile, and its lists with it.
+            Err(error) if error.class() == Class::NotFound => {}
+            altered => altered.map_err(refusal)?,
+        }
+    }
+    Ok(())
+}
+
+fn operation(change: &ListChange) -> Option<ConfigOperation> {
+    let text = |entries: &BTreeSet<String>| {
+        entries.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+    };
+    match change {
+        ListChange::Nothing => None,
+        ListChange::Append(entries) => Some(ConfigOperation::Append(text(entries))),
+        ListChange::Subtract(entries) => Some(ConfigOperation::Subtract(text(entries))),
+        ListChange::Remove => Some(ConfigOperation::Delete),
+    }
+}
+
+/// All log directories of a broker.
+const ALL: &str = "*";
+
+async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), ReachError> {
+    let operation =
+        if cordoned { ConfigOperation::Set(ALL.to_owned()) } else { ConfigOperation::Delete };
+    let change = ConfigChange { name: CORDONED.to_owned(), operation };
+    let broker = ConfigResource::Node(broker);
+    cluster.alter_config(&broker, &[change], false).await.map_err(refusal)
+}
+
+async fn reassign(cluster: &Cluster, change: &Reassign) -> Result<(), ReachError> {
+    let refused = cluster.reassign(&change.partitions, change.adds_replicas).await;
+    match refused.map_err(refusal)?.into_iter().next() {
+        None => Ok(()),
+        // A topic that was deleted meanwhile has no partition to move.
+        Some(first) if first.error.class() == Class::NotFound => Ok(()),
+        Some(first) => Err(refusal(first.error)),
+    }
+}
+
+/// The cordon goes first, by the controllers: the broker itself is gone, and its configuration would
+/// wait for the next of the same id. Where Kafka knows of no cordons there is none to remove.
+async fn unregister(controllers: &Cluster, broker: i32) -> Result<(), ReachError> {
+    match cordon(controllers, broker, false).await {
+        Err(ReachError::KafkaRefuses { sentence }) => {
+            tracing::debug!(broker, sentence, "no cordon removed");
+        }
+        removed => removed?,
+    }
+    match controllers.unregister_broker(broker).await {
+        Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
+        _ => Ok(()),
+    }
+}

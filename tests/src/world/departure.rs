@@ -1,0 +1,123 @@
+//! Brokers that leave the model world, and the laws that hold while they do.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use ottla_plan::action::{Delete, Target};
+use ottla_plan::identity::DISKS;
+use ottla_plan::object::Kind;
+
+use super::World;
+use super::store::Refused;
+
+/// Kafka's keys of the limits that moves have.
+const RATES: [&str; 2] =
+    ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
+
+impl World {
+    /// A broker whose disks are struck may be formatted like a new one.
+    pub(super) fn forget_disks(
+        &mut self,
+        target: &Target,
+        disks: &[String],
+    ) -> Result<(), Refused> {
+        self.store.expect(Kind::ConfigMap, target)?;
+        let known = |disk: &&String| {
+            let id = disk.split('/').next().and_then(|id| id.parse().ok());
+            id.is_none_or(|id: i32| self.registered.contains(&id) || self.pods.contains_key(&id))
+        };
+        if let Some(disk) = disks.iter().find(known) {
+            self.broken = Some(format!("S5: disk {disk} is struck from the record"));
+        }
+        self.seen.retain(|disk| !disks.contains(disk));
+        let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
+        let noted = live.and_then(|live| live["data"][DISKS].as_str()).unwrap_or("{}");
+        let mut all: BTreeMap<String, String> = serde_json::from_str(noted).unwrap_or_default();
+        all.retain(|key, _| !disks.contains(key));
+        let text = serde_json::to_string(&all).unwrap_or_default();
+        self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
+    }
+
+    /// Holds S1 and S4 for what belongs to a node. A broker's name ends in its id.
+    pub(super) fn take_away(&mut self, delete: &Delete) -> Result<()> {
+        let name = &delete.target.name;
+        let label = "/metadata/labels/ottla.dev~1node-id";
+        let child = self.store.get(delete.kind, name);
+        let id = child.and_then(|child| child.live.pointer(label)?.as_str()?.parse().ok());
+        if let Some(id) = id.filter(|_| delete.kind != Kind::ConfigMap) {
+            self.hold_empty(id)?;
+            if delete.kind != Kind::StatefulSet && self.pods.contains_key(&id) {
+                bail!("S4: {name} is taken away while its node runs");
+            }
+        }
+        self.store.remove(delete.kind, name);
+        if delete.kind == Kind::PersistentVolumeClaim {
+            self.disks.remove(name);
+        }
+        self.yield_pods();
+        Ok(())
+    }
+
+    pub(super) fn cordon(&mut self, broker: i32, cordoned: bool) {
+        if cordoned {
+            self.cordoned.insert(broker);
+        } else {
+            self.cordoned.remove(&broker);
+        }
+    }
+
+    /// S1: a broker is stopped for good only when nobody needs it, and with nothing on its disks as long
+    /// as it could be asked.
+    pub(super) fn hold_empty(&self, id: i32) -> Result<()> {
+        if let Some(one) = self.topics.partitions.iter().find(|one| one.replicas.contains(&id)) {
+            bail!("S1: broker {id} is taken away and holds {}-{}", one.topic, one.number);
+        }
+        let lingering = self.topics.lingering.iter().any(|(_, broker)| *broker == id);
+        if lingering && !self.is_fenced(id) {
+            bail!("S1: broker {id} is taken away and its disks are not empty");
+        }
+        Ok(())
+    }
+
+    /// A live broker that is unregistered serves nobody until it is restarted.
+    pub(super) fn unregister(&mut self, id: i32) -> Result<()> {
+        self.hold_empty(id)?;
+        if !self.is_fenced(id) || self.pods.contains_key(&id) {
+            bail!("S2: broker {id} is unregistered while it runs");
+        }
+        self.registered.remove(&id);
+        self.cordoned.remove(&id);
+        self.topics.lingering.retain(|(_, broker)| *broker != id);
+        Ok(())
+    }
+
+    /// L1: nothing of what moved or left is left behind.
+    pub(super) fn hold_nothing_left(&self) -> Result<()> {
+        if let Some(one) = self.topics.partitions.iter().find(|one| one.moving.is_some()) {
+            bail!("L1: at rest, and {}-{} moves", one.topic, one.number);
+        }
+        if !self.topics.throttled.is_empty() || !self.cordoned.is_empty() {
+            bail!(
+                "L1: at rest, with limits {:?} and cordons {:?}",
+                self.topics.throttled,
+                self.cordoned
+            );
+        }
+        if let Some(rate) = RATES.iter().find(|rate| self.dynamic_config.contains_key(**rate)) {
+            bail!("L1: at rest, and {rate} is set");
+        }
+        let sets = self.node_ids().into_iter().filter(|id| *id < 10_000);
+        let (sets, registered): (Vec<i32>, Vec<i32>) =
+            (sets.collect(), self.registered.iter().copied().collect());
+        let spec = &self.cluster.spec.brokers;
+        let excluded = registered.iter().any(|id| spec.excluded_ids.contains(id));
+        let count = usize::try_from(spec.replicas).unwrap_or_default();
+        if sets != registered || registered.len() != count || excluded {
+            bail!("L1: at rest with the brokers {sets:?}, of which {registered:?} are registered");
+        }
+        match self.topics.partitions.iter().find(|one| one.replicas.len() != count.min(3)) {
+            Some(one) => bail!("L1: {}-{} is on {:?}", one.topic, one.number, one.replicas),
+            None => Ok(()),
+        }
+    }
+}
