@@ -148,7 +148,7 @@ fn elect() -> Elect {
     Elect::Partitions(BTreeMap::from([(TOPIC.to_owned(), vec![0, 5])]))
 }
 
-/// Nothing to change, nothing to cancel, no such broker, another number of replicas, no such partition.
+/// Nothing to change, nothing to cancel, no such partition, no such topic.
 fn wishes() -> BTreeMap<String, BTreeMap<i32, Wish>> {
     let wishes = BTreeMap::from([(0, Some(vec![1])), (1, None), (5, Some(vec![1]))]);
     let absent = BTreeMap::from([(0, Some(vec![1, 7]))]);

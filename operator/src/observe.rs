@@ -62,7 +62,7 @@ pub async fn observe(
         Some(credentials) => {
             let memory = &status.memory;
             nodes(context, &names, credentials, &found, &pods, &bootstrap, memory).await
-        },
+        }
         None => (BTreeMap::new(), unasked("the operator has no certificate for this cluster yet")),
     };
     let (identity, identity_problem) = facts::identity(&names, &found.children);

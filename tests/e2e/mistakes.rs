@@ -206,7 +206,11 @@ pub(crate) fn of_running() -> Vec<Mistake> {
         (VOLUMES, json!([]), "should have at least 1 items"),
         ("/spec/version", json!("4.4.0"), "version cannot be changed yet"),
         ("/spec/version", json!("4.2.1"), "version cannot be changed yet"),
-        ("/spec/brokers/replicas", json!(2), "controllers.replicas must not exceed brokers.replicas"),
+        (
+            "/spec/brokers/replicas",
+            json!(2),
+            "controllers.replicas must not exceed brokers.replicas",
+        ),
         ("/spec/brokers/excludedIds", json!([1]), "names a broker that votes"),
         ("/spec/controllers/replicas", json!(1), "controllers.replicas cannot be changed yet"),
         ("/spec/controllers/placement", json!("Dedicated"), "placement cannot be changed yet"),

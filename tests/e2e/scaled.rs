@@ -24,9 +24,6 @@ use super::wait::{spell, until};
 /// An edit is seen at once.
 const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// What somebody allows each broker to copy, so that a move takes long enough to be called back.
-const SLOW: &str = "leader.replication.throttled.rate=2000,follower.replication.throttled.rate=2000";
-
 /// The next operator has to wait until the lease of the dead one is over, and then has some seconds.
 const KILLED_EACH: Duration = Duration::from_secs(20);
 
@@ -51,7 +48,10 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
 
     let took = leave(&cluster, &five, &json!([3]), 4).await?;
     brokers(&cluster, &[0, 1, 2, 4]).await?;
-    ensure!(claims(stage).await?.contains("orders-broker-3-d0"), "a claim that should stay is gone");
+    ensure!(
+        claims(stage).await?.contains("orders-broker-3-d0"),
+        "a claim that should stay is gone"
+    );
     say(&format!("scaled: a chosen broker of five left after {}", spell(took)));
     verifier.goes_on().await?;
 
@@ -80,8 +80,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
 /// else has set a limit. That one stays, and all else is as it was.
 async fn called_back(cluster: &Cluster<'_>, verifier: &Verifier<'_>) -> anyhow::Result<()> {
     let lives = cluster.lives().await?;
-    let entity = ["--alter", "--entity-type", "brokers", "--entity-default"];
-    kafka(cluster, "kafka-configs.sh", &[&entity[..], &["--add-config", SLOW]].concat()).await?;
+    limit(cluster, Some("2000")).await?;
     scale(cluster, 3).await?;
     let began = Instant::now();
     cluster.waits_on(" now (", READY_WITHIN).await?;
@@ -97,9 +96,18 @@ async fn called_back(cluster: &Cluster<'_>, verifier: &Verifier<'_>) -> anyhow::
     ensure!(found.contains("throttled.rate=2000"), "the limit of somebody else is gone: {found}");
     ensure!(!found.contains("throttled.replicas="), "limits were left behind: {found}");
     ensure!(!found.contains("cordoned.log.dirs=*"), "a cordon was left behind: {found}");
-    let gone = ["--delete-config", "leader.replication.throttled.rate,follower.replication.throttled.rate"];
-    kafka(cluster, "kafka-configs.sh", &[&entity[..], &gone].concat()).await?;
+    limit(cluster, None).await?;
     say(&format!("scaled: called back half-way, as before after {}", spell(took)));
+    Ok(())
+}
+
+/// Somebody limits what each broker copies, in bytes a second, so that moves take long, or lifts that.
+async fn limit(cluster: &Cluster<'_>, rate: Option<&str>) -> anyhow::Result<()> {
+    let keys = ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
+    let each = keys.map(|key| rate.map_or(key.to_owned(), |rate| format!("{key}={rate}")));
+    let verb = if rate.is_some() { "--add-config" } else { "--delete-config" };
+    let entity = ["--alter", "--entity-type", "brokers", "--entity-default", verb];
+    kafka(cluster, "kafka-configs.sh", &[&entity[..], &[&each.join(",")]].concat()).await?;
     Ok(())
 }
 
@@ -140,6 +148,10 @@ async fn while_the_operator_dies(
 ) -> anyhow::Result<()> {
     let topic = ["--create", "--topic", "late", "--partitions", "40", "--replication-factor", "3"];
     kafka(cluster, "kafka-topics.sh", &topic).await?;
+    let records = ["--topic", "late", "--num-records", "20000", "--record-size", "1000"];
+    let fast = ["--throughput", "-1"];
+    kafka(cluster, "kafka-producer-perf-test.sh", &[&records[..], &fast].concat()).await?;
+    limit(cluster, Some("150000")).await?;
     let before = cluster.lives().await?;
     let started = Instant::now();
     let (stop, mut stopped) = watch::channel(false);
@@ -163,6 +175,7 @@ async fn while_the_operator_dies(
     };
     let (left, killed) = tokio::join!(leaving, killing);
     left?;
+    limit(cluster, None).await?;
     brokers(cluster, &[0, 1, 2]).await?;
     let after = cluster.lives().await?;
     ensure!(after.iter().all(|(pod, life)| before.get(pod) == Some(life)), "others were touched");
@@ -212,14 +225,13 @@ async fn brokers(cluster: &Cluster<'_>, ids: &[i32]) -> anyhow::Result<()> {
     let secrets: BTreeSet<String> =
         secrets.iter().filter(|secret| of_broker(secret)).map(Secret::name_any).collect();
     ensure!(secrets == names(""), "there are {secrets:?}");
-    // The operator itself asks Kafka which brokers are registered, and shows each.
-    let quorum = kafka(cluster, "kafka-metadata-quorum.sh", &["describe", "--replication"]).await?;
-    let mut observed: Vec<i32> = quorum
-        .lines()
-        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
-        .collect();
-    observed.sort_unstable();
-    ensure!(ids.iter().all(|id| observed.contains(id)), "the quorum knows {observed:?}");
+    let list = ["kafka-cluster.sh", "list-endpoints", "--include-fenced-brokers"];
+    let command = [&list[..], &SERVER[..]].concat();
+    let known = exec(&cluster.stage.api::<Pod>(), POD, &command, "").await?;
+    let mut registered: Vec<i32> =
+        known.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    registered.sort_unstable();
+    ensure!(registered == ids, "Kafka knows of {registered:?}: {known}");
     Ok(())
 }
 

@@ -10,7 +10,9 @@ use ottla_crds::kafka_cluster::status::DrainMemory;
 use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
 use ottla_plan::action::{Delete, Format, RestartPod, Target};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Answer, Identity, Kafka, Leaver, Partitions, Reassignment, Voter, disk_key};
+use ottla_plan::observed::{
+    Answer, Identity, Kafka, Leaver, Partitions, Reassignment, Voter, disk_key,
+};
 use ottla_plan::{Action, Desired, Observed, check};
 use ottla_tests::world::{Mishap, World, manifest};
 use serde_json::json;
@@ -263,9 +265,8 @@ const DELETE: [Case; 2] = [
 fn without_any_one_guard_something_would_be_permitted() {
     let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut shown = all.clone();
-    let scenes = [
-        roll, idle, added, bootstrap, deletion, moves, stop, unregistration, secret, claim,
-    ];
+    let scenes =
+        [roll, idle, added, bootstrap, deletion, moves, stop, unregistration, secret, claim];
     for scene in scenes {
         let permitted = scene();
         assert!(refused(&permitted).is_empty(), "{:?}", refused(&permitted));

@@ -29,11 +29,7 @@ fn brokers_that_leave_survive_a_crash_at_every_write() {
 
 #[test]
 fn brokers_that_join_survive_a_crash_at_every_write() {
-    survives(
-        Birth { dedicated: false, five: false },
-        &["spec", "brokers", "replicas"],
-        &json!(4),
-    );
+    survives(Birth { dedicated: false, five: false }, &["spec", "brokers", "replicas"], &json!(4));
 }
 
 #[test]

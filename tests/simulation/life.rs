@@ -231,7 +231,9 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
         Event::HalfAYear => world.days(245),
         Event::OpenBudget => world.open_budget(),
-        Event::Scale(number) => world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into()),
+        Event::Scale(number) => {
+            world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into())
+        }
         Event::Exclude(number) => {
             let excluded = if number % 3 == 2 { json!([]) } else { json!([3 + number % 3]) };
             world.edit(&["spec", "brokers", "excludedIds"], excluded)

@@ -112,9 +112,7 @@ fn topic(name: &str, wishes: &BTreeMap<i32, Wish>) -> ReassignableTopic {
         let replicas = replicas.as_ref().map(|ids| ids.iter().map(|id| BrokerId(*id)).collect());
         ReassignablePartition::default().with_partition_index(*index).with_replicas(replicas)
     });
-    ReassignableTopic::default()
-        .with_name(wire(name).into())
-        .with_partitions(partitions.collect())
+    ReassignableTopic::default().with_name(wire(name).into()).with_partitions(partitions.collect())
 }
 
 fn under_way(topic: &str, one: &OngoingPartitionReassignment) -> Reassignment {

@@ -293,3 +293,28 @@ pub(crate) async fn topics_are_deleted(kafka: &Kafka) {
     eventually("no topics", || async { cluster.topics().await.ok()?.is_empty().then_some(()) })
         .await;
 }
+
+/// A partition moves to another node; another number of replicas is refused unless it is meant.
+pub(crate) async fn reassignments(kafka: &Kafka) {
+    const MOVED: &str = "moved";
+    let cluster = kafka.client();
+    let partitions = NewPartitions::Placed(vec![vec![1]]);
+    let topic = NewTopic { name: MOVED.to_owned(), partitions, config: BTreeMap::new() };
+    let made = cluster.create_topics(&[topic], false).await.unwrap().remove(0).unwrap();
+    let wish = |to: Vec<i32>| BTreeMap::from([(MOVED.to_owned(), BTreeMap::from([(0, Some(to))]))]);
+    let refused = cluster.reassign(&wish(vec![1, 2]), false).await.unwrap();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].error.code(), Some(ErrorCode::INVALID_REPLICATION_FACTOR));
+    for (to, changes_count) in [(vec![2], false), (vec![2, 3], true), (vec![3], true)] {
+        let refused = cluster.reassign(&wish(to.clone()), changes_count).await.unwrap();
+        assert!(refused.is_empty(), "{refused:?}");
+        eventually("a partition that has moved", || async {
+            let topics = cluster.describe_topics(&[MOVED.to_owned()]).await.ok()?;
+            let first = topics.first()?.partitions().next()?;
+            (first.replicas == to && first.isr.len() == to.len()).then_some(())
+        })
+        .await;
+        assert!(cluster.reassignments().await.unwrap().is_empty());
+    }
+    cluster.delete_topics(&[made.id]).await.unwrap().remove(0).unwrap();
+}

@@ -46,6 +46,7 @@ async fn a_cluster_of_three_nodes() {
     calls::configuration(&kafka).await;
     calls::records(&kafka).await;
     calls::log_directories(&kafka).await;
+    calls::reassignments(&kafka).await;
 
     failures::the_active_controller_dies(&mut kafka).await;
     failures::it_comes_back_and_leads_again(&mut kafka).await;

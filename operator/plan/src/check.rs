@@ -74,10 +74,7 @@ fn broken_law(action: &Action, observed: &Observed) -> Option<Violation> {
 
 /// What nodes are made of. The guard judges whose it is.
 fn may_be_deleted(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::ConfigMap | Kind::Secret | Kind::StatefulSet | Kind::PersistentVolumeClaim
-    )
+    matches!(kind, Kind::ConfigMap | Kind::Secret | Kind::StatefulSet | Kind::PersistentVolumeClaim)
 }
 
 /// What each guard by itself says, by its name.

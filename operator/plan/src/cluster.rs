@@ -8,7 +8,9 @@ use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
-use crate::{Action, Plan, certificate, configuration, format, identity, repair, resources, roll, scale};
+use crate::{
+    Action, Plan, certificate, configuration, format, identity, repair, resources, roll, scale,
+};
 
 /// Plans one pass over a cluster.
 ///

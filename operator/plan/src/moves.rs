@@ -74,7 +74,8 @@ impl Task<'_> {
     /// Partitions that are not where they have to be, those under way included.
     fn needs(&self) -> Vec<Partition<'_>> {
         if self.leaving.is_empty() {
-            let internal = INTERNAL.iter().flat_map(|(topic, _)| self.kafka.partitions.of_topic(topic));
+            let internal =
+                INTERNAL.iter().flat_map(|(topic, _)| self.kafka.partitions.of_topic(topic));
             return internal.filter(|partition| self.is_needed(partition)).collect();
         }
         self.kafka.partitions.iter().filter(|partition| self.is_needed(partition)).collect()
@@ -83,7 +84,8 @@ impl Task<'_> {
     /// Of brokers that leave it is about all partitions there are, and else about internal ones.
     fn progress(&self, memory: &MovesMemory, left: usize) -> Progress {
         let internal = INTERNAL.iter().flat_map(|(topic, _)| self.kafka.partitions.of_topic(topic));
-        let of = if self.leaving.is_empty() { internal.count() } else { self.kafka.partitions.len() };
+        let of =
+            if self.leaving.is_empty() { internal.count() } else { self.kafka.partitions.len() };
         Progress { since: memory.since.clone(), done: of.saturating_sub(left), of }
     }
 

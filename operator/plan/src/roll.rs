@@ -17,8 +17,8 @@ mod reason;
 mod safety;
 
 pub(crate) use reason::reason;
-pub(crate) use safety::{guards, is_well};
 pub use safety::{Hold, may_stop};
+pub(crate) use safety::{guards, is_well};
 
 /// What a roll comes to in one pass.
 #[derive(Default)]

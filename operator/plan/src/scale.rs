@@ -33,7 +33,8 @@ pub(crate) fn wished_brokers(desired: &Desired, observed: &Observed) -> BTreeSet
     }
     let allowed = |id: &i32| !desired.excluded_ids.contains(id);
     let mut wished: BTreeSet<i32> = known.into_iter().filter(allowed).take(count).collect();
-    let gaps: Vec<i32> = (0..).filter(allowed).filter(|id| !wished.contains(id)).take(count).collect();
+    let gaps: Vec<i32> =
+        (0..).filter(allowed).filter(|id| !wished.contains(id)).take(count).collect();
     let missing = count - wished.len();
     wished.extend(gaps.into_iter().take(missing));
     wished
@@ -123,12 +124,7 @@ pub(crate) fn plan(
 }
 
 /// Brokers that exist in any way and that the spec does not ask for.
-fn leaving(
-    desired: &Desired,
-    observed: &Observed,
-    nodes: &[Node],
-    kafka: &Kafka,
-) -> BTreeSet<i32> {
+fn leaving(desired: &Desired, observed: &Observed, nodes: &[Node], kafka: &Kafka) -> BTreeSet<i32> {
     let wished = wished_brokers(desired, observed);
     let mut known: BTreeSet<i32> =
         nodes.iter().filter(|node| node.leaving).map(|node| node.id).collect();
@@ -146,12 +142,14 @@ fn held(
     undone: &BTreeSet<i32>,
 ) -> Option<String> {
     let rolled = undone.iter().find(|id| !leaving.contains(id));
-    let missing = nodes.iter().find(|node| {
-        node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id)
-    });
+    let missing = nodes
+        .iter()
+        .find(|node| node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id));
     match (rolled, missing) {
         (Some(id), _) => Some(format!("waits for the roll, which is at node {id}")),
-        (None, Some(node)) => Some(format!("waits for broker {}, which has not joined yet", node.id)),
+        (None, Some(node)) => {
+            Some(format!("waits for broker {}, which has not joined yet", node.id))
+        }
         (None, None) => None,
     }
 }
@@ -173,7 +171,11 @@ fn forbidden(kafka: &Kafka, nodes: &[Node], leaving: &BTreeSet<i32>) -> Option<S
     let first = too_many.next()?;
     let which = partitions(1 + too_many.count(), &first.name());
     let brokers = crate::report::brokers(leaving);
-    let left = if stay == 1 { "one broker that is".to_owned() } else { format!("{stay} brokers that are") };
+    let left = if stay == 1 {
+        "one broker that is".to_owned()
+    } else {
+        format!("{stay} brokers that are")
+    };
     Some(format!(
         "{brokers} cannot leave: {which} would have more replicas than the {left} left; raise brokers.replicas again, or lower the number of replicas first"
     ))

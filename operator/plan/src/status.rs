@@ -218,11 +218,8 @@ fn operation(
         .and_then(|before| before.waiting_since.clone())
         .or_else(|| waiting_on.as_ref().map(|_| seconds(now)));
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let under_way = [
-        (ROLL, &report.roll),
-        (SCALE_IN, &report.departures),
-        (MOVE_REPLICAS, &report.arrivals),
-    ];
+    let under_way =
+        [(ROLL, &report.roll), (SCALE_IN, &report.departures), (MOVE_REPLICAS, &report.arrivals)];
     let mut under_way =
         under_way.into_iter().filter_map(|(name, progress)| Some((name, progress.as_ref()?)));
     if let Some((name, progress)) = under_way.next() {
@@ -236,8 +233,7 @@ fn operation(
         });
     }
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    let before =
-        before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
+    let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
     let name = match before {
         Some(operation) => operation.name.clone(),
         None if was_ready || previous.operation.is_some() => "Repair".to_owned(),

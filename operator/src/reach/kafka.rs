@@ -9,9 +9,7 @@ use ottla_kafka::{
     Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options,
     QuorumReplica, Security, TlsOptions, Topic,
 };
-use ottla_plan::observed::{
-    Answer, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter,
-};
+use ottla_plan::observed::{Answer, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter};
 
 use super::{Credentials, Ways};
 use crate::telemetry::error_chain;

@@ -324,7 +324,8 @@ impl World {
     pub(super) fn hold_one_disruption(&self, id: i32) -> Result<()> {
         let Some(gradual) = &self.gradual else { return Ok(()) };
         let there = self.node_ids();
-        let others = gradual.disrupted.iter().filter(|other| **other != id && there.contains(other));
+        let others =
+            gradual.disrupted.iter().filter(|other| **other != id && there.contains(other));
         let others: Vec<i32> = others.copied().collect();
         if !self.is_fenced(id) && !others.is_empty() {
             bail!("S2: node {id} is restarted while {others:?} are down");

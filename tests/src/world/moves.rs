@@ -25,8 +25,12 @@ impl World {
                     None => cancel(partition),
                     Some(to) => {
                         let fewer = to.len() < partition.replicas.len();
-                        if fewer || (to.len() > partition.replicas.len()) != reassign.adds_replicas {
-                            bail!("S10: {topic}-{number} goes from {:?} to {to:?}", partition.replicas);
+                        if fewer || (to.len() > partition.replicas.len()) != reassign.adds_replicas
+                        {
+                            bail!(
+                                "S10: {topic}-{number} goes from {:?} to {to:?}",
+                                partition.replicas
+                            );
                         }
                         begin(partition, to, false);
                     }

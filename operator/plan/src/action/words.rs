@@ -29,7 +29,11 @@ impl Action {
                 format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
             }
             Action::ForgetDisks { target, disks } => {
-                format!("strike from ConfigMap {} disks of brokers that are gone: {}", target.name, disks.join(", "))
+                format!(
+                    "strike from ConfigMap {} disks of brokers that are gone: {}",
+                    target.name,
+                    disks.join(", ")
+                )
             }
             Action::Format(format) => format!(
                 "permit node {} to format {}",

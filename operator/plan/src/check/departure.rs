@@ -123,7 +123,8 @@ impl Case<'_> {
     fn is_off_record(&self) -> Result<(), Violation> {
         let prefix = disk_key(self.id, "");
         let identity = self.fresh.identity.as_ref();
-        let known = identity.is_some_and(|one| one.disks.keys().any(|key| key.starts_with(&prefix)));
+        let known =
+            identity.is_some_and(|one| one.disks.keys().any(|key| key.starts_with(&prefix)));
         unless(known, "S5", "the disk is on record as in use")
     }
 }

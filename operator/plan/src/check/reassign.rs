@@ -50,7 +50,8 @@ fn moves<'a>(reassign: &'a Reassign, kafka: &'a Kafka) -> impl Iterator<Item = M
 
 fn remembered(fresh: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
     let wave = fresh.memory.moves.as_ref().map(|moves| &moves.wave);
-    let known = wave.and_then(|wave| wave.get(one.topic)).is_some_and(|wave| wave.contains(&one.index));
+    let known =
+        wave.and_then(|wave| wave.get(one.topic)).is_some_and(|wave| wave.contains(&one.index));
     unless(!known, "S9", "a partition is moved that is not on record as Ottla's to move")
 }
 
@@ -60,7 +61,11 @@ fn cancels(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
 
 fn is_led(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
     let led = one.found.is_some_and(|found| found.leader.is_some());
-    unless(one.to.is_some() && !led, "S2", "a partition has no leader, so that nobody could copy it")
+    unless(
+        one.to.is_some() && !led,
+        "S2",
+        "a partition has no leader, so that nobody could copy it",
+    )
 }
 
 fn moves_alone(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {

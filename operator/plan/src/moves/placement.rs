@@ -61,8 +61,11 @@ impl Placement {
         least: usize,
         bytes: u64,
     ) -> Option<Vec<i32>> {
-        let mut to: Vec<Option<i32>> =
-            partition.replicas.iter().map(|id| Some(*id).filter(|id| !leaving.contains(id))).collect();
+        let mut to: Vec<Option<i32>> = partition
+            .replicas
+            .iter()
+            .map(|id| Some(*id).filter(|id| !leaving.contains(id)))
+            .collect();
         to.resize(to.len().max(least), None);
         let mut taken: BTreeSet<i32> = to.iter().flatten().copied().collect();
         let mut chosen = Vec::new();
@@ -95,9 +98,8 @@ impl Placement {
 
     fn choose(&self, taken: &BTreeSet<i32>, bytes: u64) -> Option<i32> {
         let racks: BTreeSet<&String> = taken.iter().filter_map(|id| self.racks.get(id)).collect();
-        let fits = |(id, target): &(&i32, &Target)| {
-            !taken.contains(id) && target.free_bytes >= bytes
-        };
+        let fits =
+            |(id, target): &(&i32, &Target)| !taken.contains(id) && target.free_bytes >= bytes;
         let preference = |(id, target): &(&i32, &Target)| {
             let shares = self.racks.get(id).is_some_and(|rack| racks.contains(rack));
             (shares, target.replicas, **id)
@@ -128,8 +130,14 @@ mod tests {
 
     fn place(placement: &mut Placement, replicas: &[i32], least: usize) -> Option<Vec<i32>> {
         let topic = "paid";
-        let partition =
-            Partition { topic, index: 0, leader: None, replicas, in_sync: replicas, min_in_sync: 1 };
+        let partition = Partition {
+            topic,
+            index: 0,
+            leader: None,
+            replicas,
+            in_sync: replicas,
+            min_in_sync: 1,
+        };
         placement.place(&partition, &BTreeSet::from([9]), least, 10)
     }
 

@@ -204,10 +204,8 @@ fn nothing_moves(case: &Case<'_>) -> Result<(), Hold> {
     };
     let moving = kafka.reassignments.iter().find_map(|(topic, partitions)| {
         let on_it = |one: &&Partition<'_>| one.replicas.contains(&case.node.id);
-        let mut partitions = kafka
-            .partitions
-            .of_topic(topic)
-            .filter(|one| partitions.contains_key(&one.index));
+        let mut partitions =
+            kafka.partitions.of_topic(topic).filter(|one| partitions.contains_key(&one.index));
         partitions.find(|one| on_it(&one)).map(|one| one.name())
     });
     match moving.filter(|_| may_serve(case.observed, case.node)) {
@@ -355,7 +353,8 @@ mod tests {
         });
         let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
         let roles = vec![Role::Controller];
-        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false }).is_ok()
+        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false })
+            .is_ok()
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Case<'_> {
             all.actions.extend(departure.actions);
             all.details.extend(departure.detail);
             disks.extend(departure.disks);
-            let emptied = departure.emptied || (before.emptied.contains(&id) && !held.contains(&id));
+            let emptied =
+                departure.emptied || (before.emptied.contains(&id) && !held.contains(&id));
             match departure.gone {
                 true => memory.gone += i32::from(self.leaving.contains(&id)),
                 false => memory.brokers.push(id),
@@ -138,7 +139,8 @@ impl Case<'_> {
                 reason: format!("broker {id} leaves and holds no partition any more"),
             })
         };
-        let emptied = self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
+        let emptied =
+            self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
         match (fenced, self.kafka.leavers.get(&id)) {
             (None, _) => Departure { actions: vec![stop()], ..Departure::default() },
             (_, Some(Answer::Known(leaver))) if leaver.stored.is_empty() => Departure {
@@ -176,7 +178,8 @@ impl Case<'_> {
     fn vanish(&self, id: i32) -> Departure {
         let disks = self.recorded_disks(id);
         let mut actions = Vec::new();
-        let emptied = self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
+        let emptied =
+            self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
         let node = self.desired.names.node(&node::broker(id));
         let of_node = |name: &str, child: &Child| {
             let of_broker = child.label(GROUP_LABEL) == Some(Group::Broker.word());
@@ -188,8 +191,8 @@ impl Case<'_> {
         }
         for kind in kinds {
             let children = self.observed.children_of(kind);
-            let ours = children
-                .filter(|(name, one)| one.ours && !one.terminating && of_node(name, one));
+            let ours =
+                children.filter(|(name, one)| one.ours && !one.terminating && of_node(name, one));
             actions.extend(ours.map(|(name, child)| {
                 Action::Delete(Delete {
                     kind,

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ottla_kafka::{
-    Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error,
-};
+use ottla_kafka::{Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error};
 use ottla_plan::Action;
 use ottla_plan::action::{self, ListChange, Reassign, Throttle};
 use tokio::time::Instant;
