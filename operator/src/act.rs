@@ -193,11 +193,12 @@ async fn harmless(
             Action::AlterConfig(_)
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
-            | Action::Cordon { .. } => kafka(context, ways, action).await,
+            | Action::Cordon { cordoned: false, .. } => kafka(context, ways, action).await,
             Action::Format(_)
             | Action::RestartPod(_)
             | Action::Delete(_)
             | Action::Reassign(_)
+            | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_) => Ok(()),
         }
     };
@@ -227,7 +228,9 @@ async fn destructive(
             Action::Delete(delete) => {
                 object::delete(&context.client, namespace, delete.kind, &delete.target).await
             }
-            Action::Reassign(_) | Action::Unregister(_) => kafka(context, ways, action).await,
+            Action::Reassign(_) | Action::Cordon { .. } | Action::Unregister(_) => {
+                kafka(context, ways, action).await
+            }
             _ => Ok(()),
         }
     };

@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use ottla_crds::agent::{AgentState, FormatMode};
 use ottla_crds::kafka_cluster::AllowUnavailable;
-use ottla_crds::kafka_cluster::status::DrainMemory;
-use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
 use ottla_plan::action::{Delete, Format, RestartPod, Target};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{
-    Answer, Identity, Kafka, Leaver, Partitions, Reassignment, Voter, disk_key,
-};
+use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, disk_key};
 use ottla_plan::{Action, Desired, Observed, check};
-use ottla_tests::world::{Mishap, World, manifest};
+use ottla_tests::world::{World, manifest};
 use serde_json::json;
+
+#[path = "guards/departure.rs"]
+mod departure;
 
 /// A destructive action in a world that permits it.
 struct Scene {
@@ -35,13 +34,14 @@ fn cases(action: &Action) -> &'static [Case] {
         Action::Format(format) if format.node_id == VOTER => &FORMAT_OF_A_VOTER,
         Action::Format(_) => &FORMAT,
         Action::Delete(delete) => match delete.kind {
-            Kind::StatefulSet => &STOP,
-            Kind::PersistentVolumeClaim => &DELETE_CLAIM,
-            Kind::Secret => &DELETE_SECRET,
+            Kind::StatefulSet => &departure::STOP,
+            Kind::PersistentVolumeClaim => &departure::DELETE_CLAIM,
+            Kind::Secret => &departure::DELETE_SECRET,
             _ => &DELETE,
         },
-        Action::Reassign(_) => &REASSIGN,
-        Action::Unregister(_) => &UNREGISTER,
+        Action::Reassign(_) => &departure::REASSIGN,
+        Action::Unregister(_) => &departure::UNREGISTER,
+        Action::Cordon { cordoned: true, .. } => &departure::CORDON,
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
         | Action::IssueLeaf(_)
@@ -52,7 +52,7 @@ fn cases(action: &Action) -> &'static [Case] {
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)
         | Action::Throttle(_)
-        | Action::Cordon { .. } => &[],
+        | Action::Cordon { cordoned: false, .. } => &[],
     }
 }
 
@@ -87,9 +87,10 @@ const RESTART: [Case; 13] = [
         scene.observed.agents.insert(2, Answer::Unknown { reason: "it is silent".to_owned() });
     }),
     ("no replica of it moves", |scene| {
-        partition(scene, &[0, RESTARTED, 2], &[0, RESTARTED, 2]);
-        let moving = BTreeMap::from([(0, Reassignment::default())]);
-        kafka(scene).reassignments = BTreeMap::from([("payments".to_owned(), moving)]);
+        let mut partitions = Partitions::default();
+        partitions.begin_topic("payments", 2);
+        partitions.push_moving(0, Some(0), &[0, RESTARTED, 2], &[0, RESTARTED, 2], &[]);
+        kafka(scene).partitions = partitions;
     }),
     ("the quorum keeps its majority", |scene| {
         kafka(scene).voters.get_mut(&2).unwrap().behind_milliseconds = Some(5_000);
@@ -143,112 +144,6 @@ const FORMAT_OF_A_VOTER: [Case; 2] = [
     }),
 ];
 
-/// The broker that leaves a cluster of four.
-const LEAVER: i32 = 3;
-
-const LEAVES: [Case; 5] = [
-    ("the spec does not ask for it", |scene| scene.desired.brokers.replicas = 4),
-    ("that it leaves is remembered", |scene| drain(scene).brokers.clear()),
-    ("it does not vote", |scene| {
-        kafka(scene).voters.insert(LEAVER, Voter { behind_milliseconds: Some(0) });
-    }),
-    ("Kafka was asked", silence_kafka),
-    ("it holds no partition", |scene| partition(scene, &[LEAVER, 0], &[0])),
-];
-
-const STOP: [Case; 8] = [
-    LEAVES[0],
-    LEAVES[1],
-    LEAVES[2],
-    LEAVES[3],
-    LEAVES[4],
-    ("it belongs to a broker", |scene| unlabel(scene)),
-    ("its disks are empty", |scene| {
-        let stored = BTreeMap::from([("payments".to_owned(), BTreeMap::from([(0, 1)]))]);
-        let leaver = Leaver { stored, cordoned: true };
-        kafka(scene).leavers.insert(LEAVER, Answer::Known(leaver));
-    }),
-    ("its disks are empty", |scene| {
-        let unknown = Answer::Unknown { reason: "it is silent".to_owned() };
-        kafka(scene).leavers.insert(LEAVER, unknown);
-    }),
-];
-
-const UNREGISTER: [Case; 8] = [
-    LEAVES[0],
-    LEAVES[1],
-    LEAVES[2],
-    LEAVES[3],
-    LEAVES[4],
-    ("nothing of it runs", revive),
-    ("nothing of it runs", |scene| {
-        let pod = scene.observed.pods[&0].clone();
-        scene.observed.pods.insert(LEAVER, pod);
-    }),
-    ("Kafka counts it as dead", |scene| {
-        kafka(scene).brokers.insert(LEAVER, false);
-    }),
-];
-
-const DELETE_SECRET: [Case; 8] = [
-    LEAVES[0],
-    LEAVES[1],
-    LEAVES[2],
-    LEAVES[3],
-    LEAVES[4],
-    ("it belongs to a broker", |scene| {
-        let Action::Delete(delete) = &mut scene.action else { panic!("no deletion") };
-        delete.target.name = "orders-ca".to_owned();
-    }),
-    ("nothing of it runs", revive),
-    ("Kafka does not know it", |scene| {
-        kafka(scene).brokers.insert(LEAVER, true);
-    }),
-];
-
-const DELETE_CLAIM: [Case; 10] = [
-    LEAVES[0],
-    LEAVES[1],
-    LEAVES[2],
-    LEAVES[3],
-    LEAVES[4],
-    ("it belongs to a broker", |scene| unlabel(scene)),
-    ("nothing of it runs", revive),
-    ("Kafka does not know it", |scene| {
-        kafka(scene).brokers.insert(LEAVER, true);
-    }),
-    ("its disks were seen empty", |scene| drain(scene).emptied.clear()),
-    ("its disks are off the record", |scene| record(scene, LEAVER, "d9")),
-];
-
-const REASSIGN: [Case; 9] = [
-    ("Kafka was asked", silence_kafka),
-    ("the move is remembered", |scene| scene.observed.memory.moves = None),
-    ("only what moves is cancelled", |scene| {
-        let first = first_move(scene);
-        *first = None;
-    }),
-    ("the partition is there and led", |scene| {
-        let (topic, index) = moved(scene);
-        only_move(scene, &topic, index);
-        let mut partitions = Partitions::default();
-        partitions.begin_topic(&topic, 2);
-        partitions.push(index, None, &[LEAVER, 0, 1], &[]);
-        kafka(scene).partitions = partitions;
-    }),
-    ("nobody else moves it", |scene| {
-        let (topic, index) = moved(scene);
-        let moving = BTreeMap::from([(index, Reassignment::default())]);
-        kafka(scene).reassignments = BTreeMap::from([(topic, moving)]);
-    }),
-    ("it still has to move", |scene| *first_move(scene) = Some(vec![1, 2, LEAVER])),
-    ("no replica is lost", |scene| *first_move(scene) = Some(vec![1, 0])),
-    ("brokers that are to hold it are alive", |scene| *first_move(scene) = Some(vec![1, 2, 9])),
-    ("brokers that are to hold it are alive", |scene| {
-        kafka(scene).brokers.insert(0, true);
-    }),
-];
-
 const DELETE: [Case; 2] = [
     ("no StatefulSet names it", |scene| {
         let named = scene.observed.pods[&0].configuration.clone().unwrap();
@@ -265,8 +160,19 @@ const DELETE: [Case; 2] = [
 fn without_any_one_guard_something_would_be_permitted() {
     let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut shown = all.clone();
-    let scenes =
-        [roll, idle, added, bootstrap, deletion, moves, stop, unregistration, secret, claim];
+    let scenes = [
+        roll,
+        idle,
+        added,
+        bootstrap,
+        deletion,
+        departure::cordon,
+        departure::moves,
+        departure::stop,
+        departure::unregistration,
+        departure::secret,
+        departure::claim,
+    ];
     for scene in scenes {
         let permitted = scene();
         assert!(refused(&permitted).is_empty(), "{:?}", refused(&permitted));
@@ -289,6 +195,7 @@ fn kind(action: &Action) -> &'static str {
         Action::Delete(delete) => delete.kind.word(),
         Action::Reassign(_) => "reassign",
         Action::Unregister(_) => "unregister",
+        Action::Cordon { .. } => "cordon",
         _ => "harmless",
     }
 }
@@ -373,100 +280,6 @@ fn deletion() -> Scene {
     let action =
         Action::Delete(Delete { kind: Kind::ConfigMap, target, reason: "unused".to_owned() });
     Scene { action, desired: world.desired().unwrap(), observed: world.observe() }
-}
-
-/// A broker leaves a cluster of four, and this is the first such action.
-fn departure(is_meant: fn(&Action) -> bool) -> Scene {
-    let mut cluster = manifest(include_str!("../../examples/quickstart.yaml")).unwrap();
-    cluster.spec.brokers.replicas = 4;
-    cluster.spec.brokers.storage.reclaim = Some(Reclaim { when_scaled: ReclaimPolicy::Delete });
-    let mut world = World::new(cluster);
-    world.bring_up().unwrap();
-    world.edit(&["spec", "brokers", "replicas"], json!(3)).unwrap();
-    for _ in 0..30 {
-        let plan = world.plan().unwrap();
-        if plan.memory != world.status().memory && !plan.actions.is_empty() {
-            // What is remembered is written before anything is done, and planned on anew.
-            world.pass_meeting(1, Mishap::CrashBefore).unwrap();
-        }
-        let found = world.plan().unwrap().actions.into_iter().find(is_meant);
-        if let Some(action) = found {
-            let mut scene =
-                Scene { action, desired: world.desired().unwrap(), observed: world.observe() };
-            // The record is struck in the same pass, before anything is taken away.
-            identity(&mut scene).disks.retain(|key, _| !key.starts_with("3/"));
-            return scene;
-        }
-        world.pass().unwrap();
-        world.copy();
-    }
-    panic!("no such action is planned");
-}
-
-/// Partitions are to move from a broker that leaves.
-fn moves() -> Scene {
-    departure(|action| matches!(action, Action::Reassign(_)))
-}
-
-/// It is to be stopped.
-fn stop() -> Scene {
-    departure(|action| is_delete(action, Kind::StatefulSet))
-}
-
-/// It is to be unregistered.
-fn unregistration() -> Scene {
-    departure(|action| matches!(action, Action::Unregister(_)))
-}
-
-/// Its certificate is to go.
-fn secret() -> Scene {
-    departure(|action| is_delete(action, Kind::Secret))
-}
-
-/// Its claim is to go.
-fn claim() -> Scene {
-    departure(|action| is_delete(action, Kind::PersistentVolumeClaim))
-}
-
-fn is_delete(action: &Action, kind: Kind) -> bool {
-    matches!(action, Action::Delete(delete) if delete.kind == kind)
-}
-
-fn drain(scene: &mut Scene) -> &mut DrainMemory {
-    scene.observed.memory.drain.as_mut().unwrap()
-}
-
-/// Nobody can tell whose the object is that would go.
-fn unlabel(scene: &mut Scene) {
-    let Action::Delete(delete) = &scene.action else { panic!("no deletion") };
-    let child = scene.observed.children.get_mut(delete.kind, &delete.target.name).unwrap();
-    Arc::make_mut(&mut child.live)["metadata"]["labels"] = json!({});
-}
-
-/// The broker has a StatefulSet again.
-fn revive(scene: &mut Scene) {
-    let set = scene.observed.child(Kind::StatefulSet, "orders-broker-0").unwrap().clone();
-    scene.observed.children.insert(Kind::StatefulSet, "orders-broker-3".to_owned(), set);
-}
-
-/// The first partition that would move.
-fn moved(scene: &Scene) -> (String, i32) {
-    let Action::Reassign(reassign) = &scene.action else { panic!("no move") };
-    let (topic, partitions) = reassign.partitions.iter().next().unwrap();
-    (topic.clone(), *partitions.keys().next().unwrap())
-}
-
-/// Where it would.
-fn first_move(scene: &mut Scene) -> &mut Option<Vec<i32>> {
-    let Action::Reassign(reassign) = &mut scene.action else { panic!("no move") };
-    reassign.partitions.values_mut().next().unwrap().values_mut().next().unwrap()
-}
-
-/// No other partition would move.
-fn only_move(scene: &mut Scene, topic: &str, index: i32) {
-    let Action::Reassign(reassign) = &mut scene.action else { panic!("no move") };
-    reassign.partitions.retain(|found, _| found == topic);
-    reassign.partitions.values_mut().for_each(|one| one.retain(|found, _| *found == index));
 }
 
 fn restart(scene: &mut Scene) -> &mut RestartPod {

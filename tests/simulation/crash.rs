@@ -16,26 +16,34 @@ const WRITES_MAX: usize = 600;
 fn a_roll_survives_a_crash_at_every_write() {
     let config = json!({ "log.retention.hours": "7", "message.max.bytes": "2000000" });
     for dedicated in [false, true] {
-        survives(Birth { dedicated, five: false }, &["spec", "config"], &config);
+        survives(Birth { oldest: false, dedicated, five: false }, &["spec", "config"], &config);
     }
 }
 
 #[test]
 fn brokers_that_leave_survive_a_crash_at_every_write() {
     for dedicated in [false, true] {
-        survives(Birth { dedicated, five: true }, &["spec", "brokers", "replicas"], &json!(3));
+        survives(
+            Birth { oldest: false, dedicated, five: true },
+            &["spec", "brokers", "replicas"],
+            &json!(3),
+        );
     }
 }
 
 #[test]
 fn brokers_that_join_survive_a_crash_at_every_write() {
-    survives(Birth { dedicated: false, five: false }, &["spec", "brokers", "replicas"], &json!(4));
+    survives(
+        Birth { oldest: false, dedicated: false, five: false },
+        &["spec", "brokers", "replicas"],
+        &json!(4),
+    );
 }
 
 #[test]
 fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
     survives(
-        Birth { dedicated: false, five: true },
+        Birth { oldest: false, dedicated: false, five: true },
         &["spec", "brokers", "excludedIds"],
         &json!([3]),
     );

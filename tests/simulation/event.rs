@@ -73,8 +73,14 @@ pub(crate) enum Event {
     Exclude(u8),
     /// Somebody makes a partition, the first replica on this broker.
     AddRecords(u8),
+    /// Somebody deletes their topic.
+    DeleteRecords,
     /// Replicas are copied, and removed ones deleted.
     Copy,
+    /// The broker that is asked next has not heard yet of what happens from now on.
+    Lag,
+    /// The spec says what becomes of disks of brokers that left.
+    Reclaim(u8),
     /// Somebody moves a partition by Kafka's own tools to this broker.
     MoveByHand(u8, u8),
     /// Kubernetes does not call a pod Ready any more, although its Kafka serves.
@@ -87,7 +93,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..84) {
+        match rng.u8(0..88) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -127,6 +133,9 @@ impl Event {
             73 => Event::Exclude(number),
             74..=76 => Event::AddRecords(number),
             77..=81 => Event::Copy,
+            84 => Event::DeleteRecords,
+            85 | 86 => Event::Lag,
+            87 => Event::Reclaim(number),
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

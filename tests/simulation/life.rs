@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use fastrand::Rng;
 use ottla_plan::Plan;
-use ottla_tests::world::{BAD_OPTION, Outcome, World, manifest};
+use ottla_tests::world::{BAD_OPTION, Outcome, Seen, World, manifest};
 use serde_json::{Value, json};
 
 use super::event::Event;
@@ -29,7 +29,7 @@ impl Life {
     /// brokers of how many there are.
     pub(crate) fn of(seed: u64) -> Life {
         let mut rng = Rng::with_seed(seed);
-        let birth = Birth { dedicated: rng.u8(0..4) == 0, five: rng.bool() };
+        let birth = Birth::ALL[rng.usize(0..Birth::ALL.len())];
         let number = rng.u8(..);
         let first = if birth.five { Event::Scale(number) } else { Event::Configure(number) };
         let mut events = vec![first, Event::Pass, Event::NoticeBudgets];
@@ -50,6 +50,8 @@ impl Life {
 /// What a life begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Birth {
+    /// Whether it runs the oldest release, which has no cordons.
+    pub(crate) oldest: bool,
     /// Whether controllers have pods of their own.
     pub(crate) dedicated: bool,
     /// Whether there are five brokers, and not three.
@@ -58,11 +60,12 @@ pub(crate) struct Birth {
 
 impl Birth {
     /// Every one there is.
-    pub(crate) const ALL: [Birth; 4] = [
-        Birth { dedicated: false, five: false },
-        Birth { dedicated: false, five: true },
-        Birth { dedicated: true, five: false },
-        Birth { dedicated: true, five: true },
+    pub(crate) const ALL: [Birth; 5] = [
+        Birth { oldest: false, dedicated: false, five: false },
+        Birth { oldest: false, dedicated: false, five: true },
+        Birth { oldest: false, dedicated: true, five: false },
+        Birth { oldest: false, dedicated: true, five: true },
+        Birth { oldest: true, dedicated: false, five: true },
     ];
 
     /// The file that it is made from, and its text.
@@ -76,7 +79,7 @@ impl Birth {
 
 /// A cluster that runs and is at rest.
 pub(crate) fn born(birth: Birth) -> &'static World {
-    static WORLDS: [OnceLock<World>; 4] = [const { OnceLock::new() }; 4];
+    static WORLDS: [OnceLock<World>; 5] = [const { OnceLock::new() }; 5];
     let worlds = Birth::ALL.iter().zip(&WORLDS);
     let mut worlds = worlds.filter_map(|(one, world)| (*one == birth).then_some(world));
     worlds.next().unwrap().get_or_init(|| raised(birth))
@@ -87,6 +90,9 @@ fn raised(birth: Birth) -> World {
     if birth.five {
         cluster.spec.brokers.replicas = 5;
     }
+    if birth.oldest {
+        cluster.spec.version = "4.2.1".to_owned();
+    }
     let mut world = World::new(cluster);
     world.bring_up().unwrap();
     world.go_gradually();
@@ -96,8 +102,8 @@ fn raised(birth: Birth) -> World {
 /// A life while it is lived.
 struct Course<'a> {
     world: World,
-    /// What the operator planned at its last look, and on which generation of the spec.
-    looked: Option<(Plan, Option<i64>)>,
+    /// What the operator planned at its last look, and on what it found.
+    looked: Option<(Plan, Seen)>,
     trace: Vec<String>,
     probes: &'a mut Probes,
 }
@@ -129,13 +135,13 @@ impl Course<'_> {
                 return Ok(outcome.crashed || !outcome.not_done.is_empty());
             }
             Event::Look => {
-                self.looked = Some((self.world.plan()?, self.world.generation()));
+                self.looked = Some((self.world.plan()?, self.world.seen()));
             }
             Event::ActOnLook => {
-                let Some((plan, generation)) = self.looked.take() else {
+                let Some((plan, seen)) = self.looked.take() else {
                     return Ok(false);
                 };
-                let outcome = self.world.pass_on(plan, generation)?;
+                let outcome = self.world.pass_on(plan, &seen)?;
                 return Ok(self.note(&outcome));
             }
             Event::Advance(number) => return Ok(self.world.advance(node(number))),
@@ -168,7 +174,9 @@ impl Course<'_> {
             Event::Unready(number) => return Ok(world.unready(node(number))),
             Event::ReadyAll => world.ready_all(),
             Event::AddRecords(number) => return Ok(world.add_records(number.into())),
+            Event::DeleteRecords => return Ok(world.delete_records()),
             Event::Copy => return Ok(world.copy()),
+            Event::Lag => world.lag(),
             Event::MoveByHand(partition, broker) => {
                 return Ok(world.move_by_hand(partition.into(), i32::from(broker % 5)));
             }
@@ -231,6 +239,11 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
         Event::HalfAYear => world.days(245),
         Event::OpenBudget => world.open_budget(),
+        Event::Reclaim(number) => {
+            let policy = if number.is_multiple_of(2) { "Delete" } else { "Retain" };
+            let reclaim = json!({ "whenScaled": policy });
+            world.edit(&["spec", "brokers", "storage", "reclaim"], reclaim)
+        }
         Event::Scale(number) => {
             world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into())
         }

@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 use ottla_plan::desired::{Problem, Settings};
 use ottla_plan::names::Names;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::Certificate;
+use ottla_plan::observed::{Certificate, Partitions};
 use ottla_plan::{Action, Desired, Plan, check, cluster};
 use serde_json::Value;
 
@@ -22,12 +22,14 @@ mod life;
 mod moves;
 mod nodes;
 mod observe;
+mod seen;
 mod store;
 mod topics;
 
 pub use act::{Mishap, Outcome};
 pub use gradual::BAD_OPTION;
 pub use nodes::Agent;
+pub use seen::Seen;
 pub use store::Store;
 
 use gradual::Gradual;
@@ -66,6 +68,10 @@ pub struct World {
     registered: BTreeSet<i32>,
     /// Brokers that take no new replicas.
     cordoned: BTreeSet<i32>,
+    /// What the broker that is asked still shows of partitions, at the next look alone.
+    stale: Option<Partitions>,
+    /// How often the status was written.
+    statuses: u64,
     /// A law that was found broken where nobody could say so.
     broken: Option<String>,
     kafka: KafkaMood,
@@ -119,6 +125,8 @@ impl World {
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
             cordoned: BTreeSet::new(),
+            stale: None,
+            statuses: 0,
             broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),
@@ -162,12 +170,6 @@ impl World {
     /// Its mistakes.
     pub fn desired(&self) -> Result<Desired, Vec<Problem>> {
         Desired::parse(&self.cluster, &settings())
-    }
-
-    /// The generation of the KafkaCluster's spec.
-    #[must_use]
-    pub fn generation(&self) -> Option<i64> {
-        self.cluster.metadata.generation
     }
 
     /// The operator will meet a mishap at the write of this number, counted from 0 over all passes.
@@ -214,6 +216,7 @@ impl World {
 
     /// Writes into the KafkaCluster's status that some installation owns it.
     pub fn own(&mut self, installation: &str) {
+        self.statuses += 1;
         self.cluster.status.get_or_insert_default().operator = Some(installation.to_owned());
     }
 

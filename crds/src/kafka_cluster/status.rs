@@ -169,12 +169,26 @@ pub struct DrainMemory {
 pub struct MovesMemory {
     /// When the first of them began to, RFC 3339.
     pub since: String,
-    /// Partitions that may move at this moment, by topic.
-    pub wave: BTreeMap<String, Vec<i32>>,
+    /// Partitions that may move at this moment.
+    pub wave: Vec<MoveMemory>,
     /// The limit, in bytes per second and broker, that is Ottla's own and goes in the end; absent where
     /// somebody else has set one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<i64>,
+}
+
+/// A partition that may move.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MoveMemory {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The brokers that held it, the preferred leader first.
+    pub from: Vec<i32>,
+    /// The brokers that are to hold it.
+    pub to: Vec<i32>,
 }
 
 /// What is being done.

@@ -139,6 +139,29 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// One key of the configuration of a topic, a node or all nodes; `None` where it has no value there.
+    ///
+    /// # Errors
+    /// When no answer came in time, or there is no such topic or node.
+    pub async fn describe_config_key(
+        &self,
+        resource: &ConfigResource,
+        key: &str,
+    ) -> Result<Option<String>, Error> {
+        let one = asked(resource).with_configuration_keys(Some(vec![wire(key)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![one]);
+        let answer = self.ask(resource.reader(self.listener()), |_| request.clone()).await?;
+        let result = answer.response.results.first();
+        let result = result
+            .ok_or_else(|| answer.incomplete::<DescribeConfigsRequest>("the configuration"))?;
+        let (code, message) = (result.error_code, result.error_message.as_deref());
+        answer.item::<DescribeConfigsRequest>(&resource.subject(), code, message)?;
+        let found = result.configs.iter().find(|one| *one.name == *key);
+        Ok(found.and_then(|one| one.value.as_ref()).map(ToString::to_string))
+    }
+}
+
 /// How many topics are asked for at once: a request and its answer stay well below a megabyte.
 const TOPICS_AT_ONCE: usize = 2000;
 

@@ -103,6 +103,8 @@ pub type Partitions<T> = BTreeMap<String, BTreeMap<i32, T>>;
 /// A change of which brokers hold partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reassign {
+    /// How fast replicas may be copied by it, as far as that is not set yet: no move begins without.
+    pub limit: Throttle,
     /// For each partition the brokers that are to hold it, the preferred leader first; `None` where
     /// what is under way is cancelled.
     pub partitions: Partitions<Option<Vec<i32>>>,
@@ -149,6 +151,8 @@ impl Throttle {
 pub struct Unregister {
     /// Kafka's `node.id`.
     pub broker: i32,
+    /// Whether its cordon goes before, where Kafka has any.
+    pub uncordon: bool,
 }
 
 /// What has to wait for an action that failed.
@@ -158,8 +162,6 @@ pub enum HeldBack {
     Nothing,
     /// Restarts of nodes that serve: the edit is not taken as a whole.
     Restarts,
-    /// Moves of partitions, which would be copied without limit.
-    Moves,
     /// Whatever comes later, because it builds upon it.
     Everything,
 }
@@ -171,7 +173,6 @@ impl HeldBack {
         match self {
             HeldBack::Nothing => false,
             HeldBack::Restarts => action.stops_a_serving_node(),
-            HeldBack::Moves => matches!(action, Action::Reassign(_)),
             HeldBack::Everything => true,
         }
     }
@@ -220,7 +221,7 @@ pub enum Action {
     AlterConfig(BTreeMap<String, ConfigChange>),
     /// Let the preferred leaders lead again: partitions by topic.
     ElectLeaders(BTreeMap<String, Vec<i32>>),
-    /// Limit how fast replicas are copied, or lift the limit.
+    /// Lift the limit on how fast replicas are copied.
     Throttle(Throttle),
     /// Let a broker take no new replicas (KIP-1066), or let it again.
     Cordon {
@@ -248,6 +249,7 @@ impl Action {
             | Action::RestartPod(_)
             | Action::Delete(_)
             | Action::Reassign(_)
+            | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_) => true,
             Action::NewIdentity { .. }
             | Action::IssueAuthority { .. }
@@ -259,7 +261,7 @@ impl Action {
             | Action::AlterConfig(_)
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
-            | Action::Cordon { .. } => false,
+            | Action::Cordon { cordoned: false, .. } => false,
         }
     }
 
@@ -278,7 +280,7 @@ impl Action {
                 HeldBack::Nothing
             }
             Action::AlterConfig(_) => HeldBack::Restarts,
-            Action::Throttle(_) | Action::Cordon { .. } => HeldBack::Moves,
+            Action::Throttle(_) | Action::Cordon { .. } => HeldBack::Nothing,
             _ => HeldBack::Everything,
         }
     }

@@ -96,7 +96,8 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::Format(format) => format::guards(format, desired, fresh),
         Action::RestartPod(restart) => restart::guards(restart, desired, fresh),
         Action::Delete(delete) => delete::guards(delete, desired, fresh),
-        Action::Reassign(reassign) => reassign::guards(reassign, fresh),
+        Action::Reassign(reassign) => reassign::guards(reassign, desired, fresh),
+        Action::Cordon { broker, cordoned: true } => departure::cordon(*broker, desired, fresh),
         Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
@@ -108,7 +109,7 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)
         | Action::Throttle(_)
-        | Action::Cordon { .. } => Verdicts::new(),
+        | Action::Cordon { cordoned: false, .. } => Verdicts::new(),
     }
 }
 

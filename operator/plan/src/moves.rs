@@ -2,26 +2,36 @@
 //! limit lifted. Nothing of it is left behind, whatever is wished in the meantime, and what others move
 //! or limit is not touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::MovesMemory;
+use ottla_crds::kafka_cluster::status::{MoveMemory, MovesMemory};
 
-use crate::action::{Action, Reassign, Throttle};
+use crate::action::{Action, Partitions, Reassign, Throttle};
 use crate::desired::Desired;
 use crate::node::Node;
-use crate::observed::{Kafka, Observed, Partition, Reassignment};
+use crate::observed::{Kafka, Observed, Partition};
 use crate::properties;
 use crate::report::Progress;
 
 mod placement;
 mod throttle;
+mod wave;
 
 use placement::Placement;
+use wave::Stage;
+pub(crate) use wave::{Wave, is_ours};
 
 /// So many partitions move at once. A controller takes ten thousand changes in one request
 /// (`QuorumController.MAX_RECORDS_PER_USER_OP`), and what is under way can be cancelled within moments.
 const WAVE: usize = 100;
+
+/// A wave is filled up when no more than this is left of it, so that a few partitions that cannot come
+/// into sync do not hold up all others, and the memory is not written for each that arrives.
+const REFILLED_AT: usize = WAVE / 4;
+
+/// So many partitions that can go nowhere are enough to say so.
+const NOWHERE_MAX: usize = 1000;
 
 /// Why partitions move, and when they may.
 pub(crate) struct Task<'a> {
@@ -31,7 +41,7 @@ pub(crate) struct Task<'a> {
     pub(crate) kafka: &'a Kafka,
     /// Brokers that are to hold no partition.
     pub(crate) leaving: &'a BTreeSet<i32>,
-    /// What stands against another wave, if anything does.
+    /// What stands against further moves, if anything does.
     pub(crate) held: Option<String>,
     pub(crate) now: Timestamp,
 }
@@ -49,15 +59,12 @@ pub(crate) struct Steps {
 
 /// Plans the next step.
 pub(crate) fn plan(task: &Task<'_>) -> Steps {
-    let needs: Vec<Partition<'_>> = task.needs();
-    let before = task.observed.memory.moves.as_ref();
-    if needs.is_empty() && before.is_none() {
+    let wave = Wave::of(task.observed);
+    let needs: Vec<Partition<'_>> = task.needs(&wave);
+    if needs.is_empty() && task.observed.memory.moves.is_none() {
         return Steps::default();
     }
-    let mut placement = Placement::new(task.observed, task.nodes, task.kafka);
-    let mut steps = before
-        .and_then(|memory| task.go_on(memory, &needs, &mut placement))
-        .unwrap_or_else(|| task.begin(&needs, &mut placement));
+    let mut steps = task.steps(&wave, &needs);
     steps.progress = steps.memory.as_ref().map(|memory| task.progress(memory, needs.len()));
     steps
 }
@@ -70,31 +77,30 @@ const INTERNAL: [(&str, &str); 3] = [
     ("__share_group_state", "share.coordinator.state.topic.replication.factor"),
 ];
 
-impl Task<'_> {
+fn internal(topic: &str) -> Option<&'static str> {
+    INTERNAL.iter().find(|(name, _)| *name == topic).map(|(name, _)| *name)
+}
+
+impl<'a> Task<'a> {
     /// Partitions that are not where they have to be, those under way included.
-    fn needs(&self) -> Vec<Partition<'_>> {
+    fn needs(&self, wave: &Wave<'_>) -> Vec<Partition<'a>> {
+        let is_needed = |partition: &Partition<'_>| {
+            let held = partition.replicas.iter().any(|id| self.leaving.contains(id))
+                || partition.replicas.len() < self.least(partition.topic)
+                || self.kafka.reassignment(partition.topic, partition.index).is_some();
+            held && self.has_to_move(wave, partition)
+        };
         if self.leaving.is_empty() {
-            let internal =
-                INTERNAL.iter().flat_map(|(topic, _)| self.kafka.partitions.of_topic(topic));
-            return internal.filter(|partition| self.is_needed(partition)).collect();
+            let internal = self.kafka.partitions.of_topics(|topic| internal(topic).is_some());
+            return internal.filter(is_needed).collect();
         }
-        self.kafka.partitions.iter().filter(|partition| self.is_needed(partition)).collect()
+        self.kafka.partitions.iter().filter(is_needed).collect()
     }
 
-    /// Of brokers that leave it is about all partitions there are, and else about internal ones.
-    fn progress(&self, memory: &MovesMemory, left: usize) -> Progress {
-        let internal = INTERNAL.iter().flat_map(|(topic, _)| self.kafka.partitions.of_topic(topic));
-        let of =
-            if self.leaving.is_empty() { internal.count() } else { self.kafka.partitions.len() };
-        Progress { since: memory.since.clone(), done: of.saturating_sub(left), of }
-    }
-
-    fn is_needed(&self, partition: &Partition<'_>) -> bool {
-        let moving = self.kafka.reassignment(partition.topic, partition.index);
-        let adding = moving.map_or(0, |moving| moving.adding.len());
-        let held = partition.replicas.len().saturating_sub(adding);
-        let leaves = partition.replicas.iter().any(|id| self.leaving.contains(id));
-        leaves || held < self.least(partition.topic)
+    fn has_to_move(&self, wave: &Wave<'_>, partition: &Partition<'_>) -> bool {
+        let settled = wave.settled_on(self.kafka, partition);
+        settled.iter().any(|id| self.leaving.contains(id))
+            || settled.len() < self.least(partition.topic)
     }
 
     /// How many replicas a partition of this topic must have.
@@ -105,99 +111,142 @@ impl Task<'_> {
         named.unwrap_or_else(|| properties::replication_factor(stay)).min(stay)
     }
 
-    /// Whether what is under way leads elsewhere than it has to by now.
-    fn goes_astray(&self, moving: &Reassignment) -> bool {
-        moving.adding.iter().any(|id| self.leaving.contains(id))
-            || moving.removing.iter().any(|id| !self.leaving.contains(id))
+    /// Of brokers that leave it is about all partitions there are, and else about internal ones.
+    fn progress(&self, memory: &MovesMemory, left: usize) -> Progress {
+        let all = &self.kafka.partitions;
+        let of = if self.leaving.is_empty() {
+            all.of_topics(|topic| internal(topic).is_some()).count()
+        } else {
+            all.len()
+        };
+        Progress { since: memory.since.clone(), done: of.saturating_sub(left), of }
     }
 
-    /// What a wave still has to do; `None` where nothing of it is left.
-    fn go_on(
-        &self,
-        memory: &MovesMemory,
-        needs: &[Partition<'_>],
-        placement: &mut Placement,
-    ) -> Option<Steps> {
-        let mut wishes: Wishes<'_> = Wishes::default();
-        let mut under_way = Vec::new();
-        for (topic, index) in each(&memory.wave) {
-            match self.kafka.reassignment(topic, index) {
-                Some(moving) if self.goes_astray(moving) => wishes.cancel(topic, index),
-                Some(_) => under_way.push(format!("{topic}-{index}")),
-                // A roll that is open goes on first.
-                None if self.held.is_some() => {}
-                None => {
-                    let need = needs.iter().find(|one| one.topic == topic && one.index == index);
-                    if let Some(partition) = need
-                        && let Some(to) = self.place(partition, placement)
-                    {
-                        wishes.move_to(partition, to);
-                    }
-                }
+    fn steps(&self, wave: &Wave<'a>, needs: &[Partition<'_>]) -> Steps {
+        let mut now = Now::default();
+        for (one, partition, stage) in wave.stages(self.kafka, self.leaving) {
+            match stage {
+                Stage::NotBegun if self.held.is_none() => now.begin.push(one),
+                Stage::UnderWay => now.under_way.push((one, partition)),
+                Stage::Astray => now.cancel.push(one),
+                Stage::NotBegun | Stage::Over => now.over.push(one),
             }
         }
-        let memory_stays = || Steps { memory: Some(memory.clone()), ..Steps::default() };
-        if under_way.is_empty() && wishes.is_empty() {
-            let lift = throttle::lift_lists(self.kafka, memory);
-            return (!lift.is_empty()).then(|| Steps {
-                actions: vec![Action::Throttle(lift)],
-                waiting_on: Some("a wave of moves is over".to_owned()),
-                ..memory_stays()
-            });
+        match &self.observed.memory.moves {
+            Some(memory) => self.go_on(wave, memory, needs, &now),
+            None => self.refill(wave, needs, &now),
         }
-        let detail = progress(needs.len(), &under_way);
-        let actions = wishes.actions(self, memory);
-        Some(Steps { actions, waiting_on: Some(detail), ..memory_stays() })
     }
 
-    fn place(&self, partition: &Partition<'_>, placement: &mut Placement) -> Option<Vec<i32>> {
-        partition.leader?;
-        let bytes = partition.replicas.iter().find_map(|id| {
-            self.kafka.leaver(*id)?.stored.get(partition.topic)?.get(&partition.index).copied()
-        });
-        let least = self.least(partition.topic);
-        placement.place(partition, self.leaving, least, bytes.unwrap_or_default())
+    /// What is left of a wave goes on, what is over loses its limit, and then comes more, or the end.
+    fn go_on(
+        &self,
+        wave: &Wave<'_>,
+        memory: &MovesMemory,
+        needs: &[Partition<'_>],
+        now: &Now<'_>,
+    ) -> Steps {
+        let lift = throttle::lift_lists(self.kafka, &now.over);
+        let mut steps = if now.open() <= REFILLED_AT && lift.is_empty() {
+            self.refill(wave, needs, now)
+        } else {
+            let detail = if now.open() == 0 { OVER.to_owned() } else { progress(needs, now) };
+            let memory = Some(memory.clone());
+            Steps { memory, waiting_on: Some(detail), ..Steps::default() }
+        };
+        steps.actions.extend(now.cancelled());
+        steps.actions.extend(now.begun(self.kafka, memory));
+        if !lift.is_empty() {
+            steps.actions.push(Action::Throttle(lift));
+        }
+        steps
     }
 
-    /// The next wave, or the end.
-    fn begin(&self, needs: &[Partition<'_>], placement: &mut Placement) -> Steps {
+    /// More partitions join what is left of a wave, as far as anything stands against it.
+    fn refill(&self, wave: &Wave<'_>, needs: &[Partition<'_>], now: &Now<'_>) -> Steps {
         let before = self.observed.memory.moves.as_ref();
-        if needs.is_empty() {
+        let open: Vec<MoveMemory> = now.open_moves().cloned().collect();
+        if needs.is_empty() && open.is_empty() {
             return self.end();
         }
-        let waits = |detail: String| Steps {
-            memory: before.map(|memory| MovesMemory { wave: BTreeMap::new(), ..memory.clone() }),
-            waiting_on: Some(detail),
-            ..Steps::default()
+        let waits = |detail: String| {
+            let stays = if open.is_empty() { Vec::new() } else { unchanged(before) };
+            Steps {
+                memory: before.map(|memory| MovesMemory { wave: stays, ..memory.clone() }),
+                waiting_on: Some(detail),
+                ..Steps::default()
+            }
         };
-        let foreign = self.kafka.reassignments.iter().find_map(|(topic, partitions)| {
-            partitions.keys().next().map(|index| format!("{topic}-{index}"))
-        });
-        if let Some(held) = self.held.clone() {
-            return waits(format!("{}; {held}", still(needs.len())));
+        let rest = progress(needs, now);
+        if let Some(held) = &self.held {
+            return waits(format!("{rest}; {held}"));
         }
-        if let Some(partition) = foreign {
-            return waits(format!(
-                "{}; waits for a move of others, of partition {partition}",
-                still(needs.len())
-            ));
+        if let Some(partition) = wave.foreign(self.kafka) {
+            return waits(format!("{rest}; waits for a move of others, of partition {partition}"));
         }
-        let mut wave: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-        let ready = needs.iter().filter(|partition| self.place(partition, placement).is_some());
-        for partition in ready.take(WAVE) {
-            wave.entry(partition.topic.to_owned()).or_default().push(partition.index);
+        let mut more = self.more(wave, needs, &open);
+        if more.is_empty() {
+            return waits(if open.is_empty() { self.nowhere(needs) } else { rest });
         }
-        if wave.is_empty() {
-            return waits(self.nowhere(needs));
-        }
+        more.splice(0..0, open.iter().cloned());
         let since = || self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let memory = MovesMemory {
             since: before.map_or_else(since, |memory| memory.since.clone()),
             bytes_per_second: before
                 .map_or_else(|| throttle::own_rate(self.kafka), |memory| memory.bytes_per_second),
-            wave,
+            wave: more,
         };
-        Steps { memory: Some(memory), ..waits(still(needs.len())) }
+        Steps { memory: Some(memory), ..waits(rest) }
+    }
+
+    /// Partitions to move next, internal ones only together with their own topic.
+    fn more(
+        &self,
+        wave: &Wave<'_>,
+        needs: &[Partition<'_>],
+        open: &[MoveMemory],
+    ) -> Vec<MoveMemory> {
+        let mut placement = Placement::new(self.observed, self.nodes, self.kafka);
+        let mut kind = open.first().map(|one| internal(&one.topic));
+        let (mut more, mut nowhere) = (Vec::new(), 0);
+        let waiting = |one: &&Partition<'_>| {
+            !open.iter().any(|moving| moving.topic == one.topic && moving.partition == one.index)
+        };
+        for partition in needs.iter().filter(waiting) {
+            if more.len() + open.len() >= WAVE || nowhere >= NOWHERE_MAX {
+                break;
+            }
+            if kind.is_some_and(|kind| kind != internal(partition.topic)) {
+                continue;
+            }
+            let Some(to) = self.place(wave, partition, &mut placement) else {
+                nowhere += 1;
+                continue;
+            };
+            kind = kind.or(Some(internal(partition.topic)));
+            more.push(MoveMemory {
+                topic: partition.topic.to_owned(),
+                partition: partition.index,
+                from: partition.replicas.to_vec(),
+                to,
+            });
+        }
+        more
+    }
+
+    /// Where a partition has to go. One that a stale view shows at both ends of a move waits for a better.
+    fn place(
+        &self,
+        wave: &Wave<'_>,
+        partition: &Partition<'_>,
+        placement: &mut Placement,
+    ) -> Option<Vec<i32>> {
+        let is_settled = wave.settled(self.kafka, partition) == partition.replicas.len();
+        partition.leader.filter(|_| is_settled)?;
+        let bytes = partition.replicas.iter().find_map(|id| {
+            self.kafka.leaver(*id)?.stored.get(partition.topic)?.get(&partition.index).copied()
+        });
+        placement.place(partition, self.leaving, self.least(partition.topic), bytes)
     }
 
     fn nowhere(&self, needs: &[Partition<'_>]) -> String {
@@ -217,7 +266,7 @@ impl Task<'_> {
             return Steps::default();
         }
         Steps {
-            memory: Some(MovesMemory { wave: BTreeMap::new(), ..memory.clone() }),
+            memory: Some(MovesMemory { wave: Vec::new(), ..memory.clone() }),
             actions: vec![Action::Throttle(lift)],
             waiting_on: Some("the moves are over".to_owned()),
             ..Steps::default()
@@ -225,10 +274,10 @@ impl Task<'_> {
     }
 }
 
-fn each(wave: &BTreeMap<String, Vec<i32>>) -> impl Iterator<Item = (&str, i32)> {
-    wave.iter().flat_map(|(topic, partitions)| {
-        partitions.iter().map(move |index| (topic.as_str(), *index))
-    })
+const OVER: &str = "a wave of moves is over";
+
+fn unchanged(memory: Option<&MovesMemory>) -> Vec<MoveMemory> {
+    memory.map(|memory| memory.wave.clone()).unwrap_or_default()
 }
 
 fn still(count: usize) -> String {
@@ -236,68 +285,78 @@ fn still(count: usize) -> String {
     format!("{count} {verb} to move")
 }
 
-fn progress(left: usize, under_way: &[String]) -> String {
-    match under_way.first() {
-        Some(first) => format!("{}, {} now ({first} among them)", still(left), under_way.len()),
-        None => still(left),
+/// How far the moves are. One that cannot arrive because a broker is not in sync is named with it.
+fn progress(needs: &[Partition<'_>], now: &Now<'_>) -> String {
+    let left = still(needs.len().max(now.under_way.len()));
+    let name = |one: &MoveMemory| format!("{}-{}", one.topic, one.partition);
+    let Some((first, _)) = now.under_way.first() else { return left };
+    let count = now.under_way.len();
+    let lacking = now.under_way.iter().find_map(|(one, partition)| {
+        let in_sync = partition.as_ref()?.in_sync;
+        let mut stay = one.to.iter().filter(|id| one.from.contains(id));
+        Some((one, stay.find(|id| !in_sync.contains(id))?))
+    });
+    match lacking {
+        Some((one, broker)) => format!(
+            "{left}, {count} now; {} waits for broker {broker}, which is not in sync",
+            name(one)
+        ),
+        None => format!("{left}, {count} now ({} among them)", name(first)),
     }
 }
 
-/// What is wished of partitions in one pass.
+/// What has to be done about the moves of a wave.
 #[derive(Default)]
-struct Wishes<'a> {
-    moves: Vec<(Partition<'a>, Vec<i32>)>,
-    cancelled: BTreeMap<String, BTreeMap<i32, Option<Vec<i32>>>>,
+struct Now<'a> {
+    begin: Vec<&'a MoveMemory>,
+    under_way: Vec<(&'a MoveMemory, Option<Partition<'a>>)>,
+    cancel: Vec<&'a MoveMemory>,
+    over: Vec<&'a MoveMemory>,
 }
 
-impl<'a> Wishes<'a> {
-    fn cancel(&mut self, topic: &str, index: i32) {
-        self.cancelled.entry(topic.to_owned()).or_default().insert(index, None);
+impl<'a> Now<'a> {
+    fn open_moves(&self) -> impl Iterator<Item = &'a MoveMemory> {
+        let under_way = self.under_way.iter().map(|(one, _)| *one);
+        under_way.chain(self.begin.iter().copied()).chain(self.cancel.iter().copied())
     }
 
-    fn move_to(&mut self, partition: &Partition<'a>, to: Vec<i32>) {
-        self.moves.push((*partition, to));
+    fn open(&self) -> usize {
+        self.open_moves().count()
     }
 
-    fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.cancelled.is_empty()
-    }
-
-    fn actions(self, task: &Task<'_>, memory: &MovesMemory) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if !self.cancelled.is_empty() {
-            actions.push(Action::Reassign(Reassign {
-                partitions: self.cancelled,
-                adds_replicas: false,
-                reason: "which nobody asks for any more".to_owned(),
-            }));
+    fn cancelled(&self) -> Option<Action> {
+        let mut partitions: Partitions<Option<Vec<i32>>> = Partitions::new();
+        for one in &self.cancel {
+            partitions.entry(one.topic.clone()).or_default().insert(one.partition, None);
         }
-        let limit: Throttle = throttle::set(
-            task.kafka,
-            memory,
-            self.moves.iter().map(|(partition, to)| (partition, to.as_slice())),
-        );
-        if !limit.is_empty() {
-            actions.push(Action::Throttle(limit));
-        }
-        let (more, same): (Vec<_>, Vec<_>) =
-            self.moves.into_iter().partition(|(partition, to)| to.len() > partition.replicas.len());
-        for (moves, adds_replicas, reason) in [
-            (same, false, "because brokers leave"),
-            (more, true, "because internal topics are to have more replicas"),
-        ] {
-            let mut partitions: BTreeMap<String, BTreeMap<i32, Option<Vec<i32>>>> = BTreeMap::new();
-            for (partition, to) in moves {
-                partitions
-                    .entry(partition.topic.to_owned())
-                    .or_default()
-                    .insert(partition.index, Some(to));
+        let reason = "which lead where they are not wanted any more".to_owned();
+        (!partitions.is_empty()).then_some(Action::Reassign(Reassign {
+            limit: Throttle::default(),
+            partitions,
+            adds_replicas: false,
+            reason,
+        }))
+    }
+
+    /// The moves that begin, each with its limit as far as that is not set.
+    fn begun(&self, kafka: &Kafka, memory: &MovesMemory) -> Vec<Action> {
+        let kinds = [
+            (false, "because brokers leave"),
+            (true, "because internal topics are to have more replicas"),
+        ];
+        let each = kinds.into_iter().filter_map(|(adds_replicas, reason)| {
+            let adds = |one: &&&MoveMemory| (one.to.len() > one.from.len()) == adds_replicas;
+            let moves: Vec<&MoveMemory> = self.begin.iter().filter(adds).copied().collect();
+            let mut partitions: Partitions<Option<Vec<i32>>> = Partitions::new();
+            for one in &moves {
+                let of_topic = partitions.entry(one.topic.clone()).or_default();
+                of_topic.insert(one.partition, Some(one.to.clone()));
             }
-            if !partitions.is_empty() {
-                let reason = reason.to_owned();
-                actions.push(Action::Reassign(Reassign { partitions, adds_replicas, reason }));
-            }
-        }
-        actions
+            let limit = throttle::set(kafka, memory, &moves);
+            let reason = reason.to_owned();
+            let reassign = Reassign { limit, partitions, adds_replicas, reason };
+            (!moves.is_empty()).then_some(Action::Reassign(reassign))
+        });
+        each.collect()
     }
 }

@@ -81,8 +81,10 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
     ids.extend(wished.iter().map(|id| (Group::Broker, *id)));
     let is_controller = |(group, _): &(Group, i32)| *group == Group::Controller;
     ids.extend(observed.nodes_with_claims().filter(is_controller));
-    let needed = |(_, id): &(Group, i32)| scale::is_needed(observed, *id);
-    ids.extend(observed.nodes_with_disks().filter(|one| !is_controller(one)).filter(needed));
+    let gone = observed.nodes_with_disks().filter(|one| !is_controller(one) && !ids.contains(one));
+    let needed = gone.filter(|(_, id)| scale::is_needed(observed, *id));
+    let needed: Vec<(Group, i32)> = needed.collect();
+    ids.extend(needed);
     if desired.dedicated() {
         let end = FIRST_CONTROLLER_ID + desired.voters;
         ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));

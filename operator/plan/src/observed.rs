@@ -209,8 +209,10 @@ pub struct Throttled {
 pub struct Leaver {
     /// The replicas on its disks with their sizes in bytes, by topic and partition.
     pub stored: BTreeMap<String, BTreeMap<i32, u64>>,
-    /// Whether it takes no new replicas (`cordoned.log.dirs`).
+    /// Whether none of its disks takes new replicas (`cordoned.log.dirs`).
     pub cordoned: bool,
+    /// Whether a disk of it is offline, so that nobody knows what is on that.
+    pub offline: bool,
 }
 
 /// What Kafka itself says.

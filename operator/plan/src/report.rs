@@ -272,9 +272,7 @@ impl fmt::Display for WaitingOn {
             WaitingOn::Terminating { object } => {
                 write!(out, "{object} is being deleted: it is made again once it is gone")
             }
-            WaitingOn::Deleting => out.write_str(
-                "the KafkaCluster is being deleted: its claims, its identity and its CA stay",
-            ),
+            WaitingOn::Deleting => out.write_str(DELETING),
             WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
             WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
             WaitingOn::Stopping { node } => write!(out, "node {node} is shutting down"),
@@ -294,11 +292,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::CatchingUp { node, detail }
             | WaitingOn::RestartForbidden { node, detail }
             | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
-            WaitingOn::Draining { brokers, detail } => {
-                let verb = if brokers.len() == 1 { "leaves" } else { "leave" };
-                write!(out, "{} {verb}", self::brokers(brokers))?;
-                if detail.is_empty() { Ok(()) } else { write!(out, ": {detail}") }
-            }
+            WaitingOn::Draining { brokers, detail } => out.write_str(&draining(brokers, detail)),
             WaitingOn::Restarting { node, detail } => {
                 write!(out, "node {node} is restarted: {detail}")
             }
@@ -307,6 +301,15 @@ impl fmt::Display for WaitingOn {
             }
         }
     }
+}
+
+const DELETING: &str =
+    "the KafkaCluster is being deleted: its claims, its identity and its CA stay";
+
+fn draining(ids: &[i32], detail: &str) -> String {
+    let verb = if ids.len() == 1 { "leaves" } else { "leave" };
+    let colon = if detail.is_empty() { "" } else { ": " };
+    format!("{} {verb}{colon}{detail}", brokers(ids))
 }
 
 /// Brokers by their ids.

@@ -43,8 +43,10 @@ pub(crate) fn plan(
     outdated: Vec<Outdated>,
     now: Timestamp,
 ) -> Steps {
-    // A broker that leaves is not restarted before, unless it does not serve as it is.
-    let stays = |one: &Outdated| !one.node.leaving || !safety::may_serve(observed, &one.node);
+    // A broker that leaves and has nothing left to give away is about to be stopped for good.
+    let kafka = observed.kafka.known();
+    let is_empty = |node: &Node| kafka.is_some_and(|kafka| kafka.partitions.held_by(node.id) == 0);
+    let stays = |one: &Outdated| !one.node.leaving || !is_empty(&one.node);
     let outdated = outdated.into_iter().filter(stays);
     let (mut due, later): (Vec<Outdated>, Vec<Outdated>) =
         outdated.partition(|outdated| outdated.reason.is_some());
@@ -55,7 +57,6 @@ pub(crate) fn plan(
         return steps;
     }
     let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
-    let kafka = observed.kafka.known();
     let leaders_away = kafka.map(|kafka| kafka.partitions.tally().led_by_others.count);
     if due.is_empty() && well && leaders_away == Some(0) {
         return steps;

@@ -44,7 +44,7 @@ pub(crate) fn wished_brokers(desired: &Desired, observed: &Observed) -> BTreeSet
 /// again to give its replicas away.
 pub(crate) fn is_needed(observed: &Observed, id: i32) -> bool {
     match observed.kafka.known() {
-        Some(kafka) => kafka.partitions.iter().any(|partition| partition.replicas.contains(&id)),
+        Some(kafka) => kafka.partitions.held_by(id) > 0,
         // Nobody knows yet. One that was on its way out stays out until somebody does.
         None => !remembered(observed).contains(&id),
     }
@@ -85,20 +85,19 @@ pub(crate) fn plan(
         return unchanged();
     };
     let leaving = leaving(desired, observed, nodes, kafka);
-    let forbidden = forbidden(kafka, nodes, &leaving);
-    // What cannot be done as a whole is not begun, and what is under way of it is taken back.
-    let may_leave = if forbidden.is_some() { BTreeSet::new() } else { leaving.clone() };
+    let forbidden = forbidden(observed, kafka, nodes, &leaving);
     let task = Task {
         desired,
         observed,
         nodes,
         kafka,
-        leaving: &may_leave,
-        held: held(kafka, nodes, &leaving, undone),
+        leaving: &leaving,
+        held: forbidden.clone().or_else(|| held(kafka, nodes, &leaving, undone)),
         now,
     };
     let moves = moves::plan(&task);
-    let case = Case { desired, observed, kafka, leaving: &leaving, may_leave: &may_leave, now };
+    let may_begin = forbidden.is_none();
+    let case = Case { desired, observed, kafka, leaving: &leaving, may_begin, now };
     let departures = case.plan();
     let progress = departures.memory.as_ref().map(|drain| {
         let gone = usize::try_from(drain.gone).unwrap_or_default();
@@ -129,6 +128,7 @@ fn leaving(desired: &Desired, observed: &Observed, nodes: &[Node], kafka: &Kafka
     let mut known: BTreeSet<i32> =
         nodes.iter().filter(|node| node.leaving).map(|node| node.id).collect();
     known.extend(kafka.brokers.keys());
+    known.extend(kafka.partitions.holders());
     known.extend(remembered(observed));
     known.difference(&wished).copied().collect()
 }
@@ -147,26 +147,30 @@ fn held(
         .find(|node| node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id));
     match (rolled, missing) {
         (Some(id), _) => Some(format!("waits for the roll, which is at node {id}")),
-        (None, Some(node)) => {
-            Some(format!("waits for broker {}, which has not joined yet", node.id))
-        }
+        (None, Some(node)) => Some(format!(
+            "waits for broker {}, which has not joined yet and would take a part; to do without it, lower brokers.replicas",
+            node.id
+        )),
         (None, None) => None,
     }
 }
 
 /// Why brokers must not leave at all, if so: a partition would have nowhere to go.
-fn forbidden(kafka: &Kafka, nodes: &[Node], leaving: &BTreeSet<i32>) -> Option<String> {
+fn forbidden(
+    observed: &Observed,
+    kafka: &Kafka,
+    nodes: &[Node],
+    leaving: &BTreeSet<i32>,
+) -> Option<String> {
     if leaving.is_empty() {
         return None;
     }
     let stay = nodes.iter().filter(|node| node.is_broker() && !node.leaving).count();
-    let held = |topic: &str, index: i32, replicas: usize| {
-        let adding = kafka.reassignment(topic, index).map_or(0, |moving| moving.adding.len());
-        replicas.saturating_sub(adding)
-    };
+    let wave = moves::Wave::of(observed);
     let mut too_many = kafka.partitions.iter().filter(|partition| {
-        partition.replicas.iter().any(|id| leaving.contains(id))
-            && held(partition.topic, partition.index, partition.replicas.len()) > stay
+        partition.replicas.len() > stay
+            && partition.replicas.iter().any(|id| leaving.contains(id))
+            && wave.settled(kafka, partition) > stay
     });
     let first = too_many.next()?;
     let which = partitions(1 + too_many.count(), &first.name());
@@ -177,6 +181,6 @@ fn forbidden(kafka: &Kafka, nodes: &[Node], leaving: &BTreeSet<i32>) -> Option<S
         format!("{stay} brokers that are")
     };
     Some(format!(
-        "{brokers} cannot leave: {which} would have more replicas than the {left} left; raise brokers.replicas again, or lower the number of replicas first"
+        "{brokers} cannot leave: {which} would have more replicas than the {left} left; raise brokers.replicas or shorten excludedIds again, or lower the number of replicas first"
     ))
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::iter;
 use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
     Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options,
@@ -74,6 +75,8 @@ async fn question(
     // and not as if it had never begun to move.
     let reassignments = reassignments(&cluster).await?;
     let leavers = leavers(&cluster, &description, memory).await;
+    let partitions = partitions(&cluster, &reassignments).await?;
+    // After the partitions: what is seen to have arrived has its limit seen, too.
     let throttled = throttled(&cluster, memory).await?;
     Ok(Kafka {
         cluster_id: description.cluster_id,
@@ -84,7 +87,7 @@ async fn question(
             .collect(),
         leader: quorum.leader_id,
         voters: voters(&quorum.voters).collect(),
-        partitions: partitions(&cluster, &reassignments).await?,
+        partitions,
         reassignments,
         leavers,
         throttled,
@@ -144,9 +147,13 @@ fn add(
 ) {
     partitions.begin_topic(&topic.name, min_in_sync);
     for one in topic.partitions() {
-        let moving = moving.and_then(|moving| moving.get(&one.index));
-        let adding = moving.map(|moving| moving.adding.as_slice()).unwrap_or_default();
-        partitions.push_moving(one.index, one.leader, one.replicas, one.isr, adding);
+        let (index, leader) = (one.index, one.leader);
+        match moving.and_then(|moving| moving.get(&index)) {
+            None => partitions.push(index, leader, one.replicas, one.isr),
+            Some(moving) => {
+                partitions.push_moving(index, leader, one.replicas, one.isr, &moving.adding);
+            }
+        }
     }
 }
 
@@ -170,8 +177,9 @@ async fn throttled(
     cluster: &Cluster,
     memory: &Memory,
 ) -> Result<BTreeMap<String, Throttled>, Error> {
-    let wave = memory.moves.iter().flat_map(|moves| moves.wave.keys());
-    let topics: Vec<String> = wave.cloned().collect();
+    let wave = memory.moves.iter().flat_map(|moves| &moves.wave);
+    let topics: BTreeSet<&String> = wave.map(|one| &one.topic).collect();
+    let topics: Vec<String> = topics.into_iter().cloned().collect();
     let mut found: BTreeMap<String, Throttled> = BTreeMap::new();
     if topics.is_empty() {
         return Ok(found);
@@ -192,8 +200,14 @@ async fn throttled(
 /// Brokers that are asked one by one are not waited for as long as the cluster is.
 const LEAVER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// So many of them are asked at once.
+const LEAVERS_AT_ONCE: usize = 8;
+
 /// Kafka's key for the log directories of a broker that take no new replicas (KIP-1066).
 const CORDONED: &str = "cordoned.log.dirs";
+
+/// All log directories of a broker.
+const ALL: &str = "*";
 
 async fn leavers(
     cluster: &Cluster,
@@ -201,34 +215,34 @@ async fn leavers(
     memory: &Memory,
 ) -> BTreeMap<i32, Answer<Leaver>> {
     let cluster = cluster.within(LEAVER_TIMEOUT);
-    let leaves = memory.drain.iter().flat_map(|drain| &drain.brokers);
-    let asked = leaves.filter_map(|id| {
-        let node = description.nodes.iter().find(|node| node.id == *id)?;
-        let dead = node.fenced != Some(false);
-        let cluster = &cluster;
-        Some(async move {
-            let answer = match dead {
-                true => Answer::Unknown { reason: "it is not alive".to_owned() },
-                false => match leaver(cluster, *id).await {
-                    Ok(leaver) => Answer::Known(leaver),
-                    Err(error) => Answer::Unknown { reason: error_chain(&error) },
-                },
-            };
-            (*id, answer)
-        })
+    let leave: Vec<i32> = memory.drain.iter().flat_map(|drain| drain.brokers.clone()).collect();
+    let known = |id: &i32| description.nodes.iter().find(|node| node.id == *id);
+    let asked: Vec<(i32, bool)> =
+        leave.iter().filter_map(|id| Some((*id, known(id)?.fenced == Some(false)))).collect();
+    let asked = iter(asked).map(|(id, alive)| {
+        let cluster = cluster.clone();
+        async move {
+            if !alive {
+                return (id, Answer::Unknown { reason: "it is not alive".to_owned() });
+            }
+            let answer = leaver(&cluster, id).await;
+            let unknown = |error: Error| Answer::Unknown { reason: error_chain(&error) };
+            (id, answer.map_or_else(unknown, Answer::Known))
+        }
     });
-    join_all(asked).await.into_iter().collect()
+    asked.buffer_unordered(LEAVERS_AT_ONCE).collect().await
 }
 
 async fn leaver(cluster: &Cluster, id: i32) -> Result<Leaver, Error> {
     let mut leaver = Leaver::default();
-    for replica in cluster.describe_log_dirs(id).await?.into_iter().flat_map(|dir| dir.replicas) {
+    let dirs = cluster.describe_log_dirs(id).await?;
+    leaver.offline = dirs.iter().any(|dir| dir.error.is_some());
+    for replica in dirs.into_iter().flat_map(|dir| dir.replicas) {
         let bytes = u64::try_from(replica.size_bytes).unwrap_or_default();
         leaver.stored.entry(replica.topic).or_default().insert(replica.partition, bytes);
     }
-    let mut config = cluster.describe_config(&ConfigResource::Node(id)).await?;
-    let cordon = config.remove(CORDONED).and_then(|entry| entry.value);
-    leaver.cordoned = cordon.is_some_and(|text| !text.is_empty());
+    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
+    leaver.cordoned = cordon.as_deref() == Some(ALL);
     Ok(leaver)
 }
 

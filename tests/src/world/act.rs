@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::nodes::Disk;
 use super::store::Refused;
-use super::{Agent, INSTALLATION, Issued, World};
+use super::{Agent, INSTALLATION, Issued, Seen, World};
 
 /// What may befall the operator at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,9 @@ impl World {
     pub fn pass(&mut self) -> Result<Outcome> {
         self.strangers.clear();
         self.seconds(1)?;
-        let plan = self.plan()?;
-        self.pass_on(plan, self.cluster.metadata.generation)
+        let (plan, seen) = (self.plan()?, self.seen());
+        self.stale = None;
+        self.pass_on(plan, &seen)
     }
 
     /// One pass that meets a mishap at the write of this number, counted from 0, if it comes so far.
@@ -77,23 +78,23 @@ impl World {
         outcome
     }
 
-    /// What is left of a pass once it has planned, on a spec of that generation.
+    /// What is left of a pass once it has planned, on a KafkaCluster as it was seen then.
     ///
     /// # Errors
     /// A broken law.
-    pub fn pass_on(&mut self, plan: Plan, generation: Option<i64>) -> Result<Outcome> {
+    pub fn pass_on(&mut self, plan: Plan, seen: &Seen) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let before = self.status().memory;
-        let current = |world: &World| world.cluster.metadata.generation == generation;
-        let mut plan = self.carry_out(plan, current(self), &mut outcome)?;
+        let mut seen = seen.clone();
+        let mut plan = self.carry_out(plan, &mut seen, &mut outcome)?;
         if !self.strangers.is_empty() && !outcome.crashed {
             plan = self.plan()?;
-            plan = self.carry_out(plan, current(self), &mut outcome)?;
+            plan = self.carry_out(plan, &mut seen, &mut outcome)?;
         }
         if self.gradual.is_none() {
             self.yield_pods();
         }
-        if !outcome.crashed && current(self) {
+        if !outcome.crashed && self.is_as(&seen) {
             let failure = outcome.not_done.first().cloned();
             // A status that is not written is written by the next pass.
             let _ = self
@@ -106,20 +107,25 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, mut plan: Plan, current: bool, outcome: &mut Outcome) -> Result<Plan> {
+    fn carry_out(
+        &mut self,
+        mut plan: Plan,
+        seen: &mut Seen,
+        outcome: &mut Outcome,
+    ) -> Result<Plan> {
         self.remember();
-        let status = self.status();
-        let ours = status.operator.as_deref() == Some(INSTALLATION);
-        if !plan.actions.is_empty() && (!ours || status.memory != plan.memory) {
+        let ours = self.status().operator.as_deref() == Some(INSTALLATION);
+        if !plan.actions.is_empty() && (!ours || seen.memory != plan.memory) {
             let stamp = |world: &mut World| world.stamp(&plan);
-            if !current || self.write_mishap(outcome, stamp).is_err() {
+            if !self.is_as(seen) || self.write_mishap(outcome, stamp).is_err() {
                 plan.actions.clear();
                 return Ok(plan);
             }
             plan = self.plan()?;
+            *seen = self.seen();
         }
         let failed = self.harmless(&plan, outcome);
-        if current {
+        if self.cluster.metadata.generation == seen.generation {
             self.destructive(&plan, &failed, outcome)?;
         }
         Ok(plan)
@@ -162,6 +168,7 @@ impl World {
             self.now,
         );
         let new = next != previous;
+        self.statuses += u64::from(new);
         self.cluster.status = Some(next);
         new
     }
@@ -234,8 +241,8 @@ impl World {
             Action::ForgetDisks { target, disks } => self.forget_disks(target, disks),
             Action::AlterConfig(changes) => self.alter_config(changes),
             Action::Throttle(throttle) => self.throttle(throttle),
-            Action::Cordon { broker, cordoned } => {
-                self.cordon(*broker, *cordoned);
+            Action::Cordon { broker, cordoned: false } => {
+                self.cordon(*broker, false);
                 Ok(())
             }
             Action::ElectLeaders(partitions) => {
@@ -246,6 +253,7 @@ impl World {
             | Action::RestartPod(_)
             | Action::Delete(_)
             | Action::Reassign(_)
+            | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_) => Ok(()),
         }
     }
@@ -332,7 +340,7 @@ impl World {
     }
 
     /// What the operator hears of it, and a broken law. A restart is two writes: the StatefulSet, and
-    /// then the pod is deleted.
+    /// then the pod is deleted; and a move its limit, and then the move.
     fn destroy(&mut self, action: &Action, outcome: &mut Outcome) -> Result<Result<(), Refused>> {
         if let Action::RestartPod(RestartPod { set: Some(set), .. }) = action {
             let applied = self
@@ -340,6 +348,14 @@ impl World {
                 .and_then(|answer| answer);
             if applied.is_err() {
                 return Ok(applied);
+            }
+        }
+        if let Action::Reassign(reassign) = action {
+            let limited = self
+                .write_mishap(outcome, |world| world.throttle(&reassign.limit))
+                .and_then(|answer| answer);
+            if limited.is_err() {
+                return Ok(limited);
             }
         }
         // A law that is broken is broken, whatever the operator hears.
@@ -350,6 +366,10 @@ impl World {
                 Action::RestartPod(restart) => world.restart(restart),
                 Action::Delete(delete) => world.take_away(delete),
                 Action::Reassign(reassign) => world.reassign(reassign),
+                Action::Cordon { broker, .. } => {
+                    world.cordon(*broker, true);
+                    Ok(())
+                }
                 Action::Unregister(unregister) => world.unregister(unregister.broker),
                 _ => Ok(()),
             };

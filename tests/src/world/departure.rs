@@ -46,6 +46,10 @@ impl World {
         let id = child.and_then(|child| child.live.pointer(label)?.as_str()?.parse().ok());
         if let Some(id) = id.filter(|_| delete.kind != Kind::ConfigMap) {
             self.hold_empty(id)?;
+            let lingers = self.topics.lingering.iter().any(|(_, broker)| *broker == id);
+            if delete.kind == Kind::PersistentVolumeClaim && lingers {
+                bail!("S4: {name} is taken away and its disk was never empty");
+            }
             if delete.kind != Kind::StatefulSet && self.pods.contains_key(&id) {
                 bail!("S4: {name} is taken away while its node runs");
             }
@@ -87,7 +91,6 @@ impl World {
         }
         self.registered.remove(&id);
         self.cordoned.remove(&id);
-        self.topics.lingering.retain(|(_, broker)| *broker != id);
         Ok(())
     }
 

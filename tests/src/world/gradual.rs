@@ -77,11 +77,9 @@ impl World {
         if broker {
             self.registered.insert(id);
         }
-        if next == AgentState::Running {
-            if let Some(gradual) = &mut self.gradual {
-                gradual.disrupted.remove(&id);
-                gradual.stopped.remove(&id);
-            }
+        if let Some(gradual) = self.gradual.as_mut().filter(|_| next == AgentState::Running) {
+            gradual.disrupted.remove(&id);
+            gradual.stopped.remove(&id);
         }
         self.activate();
         self.make_topic();

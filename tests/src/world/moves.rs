@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use ottla_crds::kafka_cluster::status::MoveMemory;
 use ottla_plan::action::{ListChange, Reassign, Throttle};
 use ottla_plan::observed::{Answer, Leaver, Reassignment, Throttled};
 
@@ -47,12 +48,16 @@ impl World {
         let alive = self.registered.contains(&to) && !self.is_fenced(to);
         let count = self.topics.partitions.len().max(1);
         let Some(partition) = self.topics.partitions.get_mut(index % count) else { return false };
-        let ours = wave.get(partition.topic).is_some_and(|wave| wave.contains(&partition.number));
-        if ours || !alive || partition.moving.is_some() || partition.replicas.contains(&to) {
+        if !alive || partition.moving.is_some() || partition.replicas.contains(&to) {
             return false;
         }
         let mut wish = partition.replicas.clone();
         wish[0] = to;
+        // Nobody could tell whose such a move is.
+        let same = |one: &MoveMemory| one.partition == partition.number && one.to == wish;
+        if wave.iter().any(same) {
+            return false;
+        }
         begin(partition, &wish, true);
         self.follow_brokers();
         true
@@ -110,8 +115,9 @@ impl World {
     /// Of the topics that are remembered to move.
     pub(super) fn throttled(&self) -> BTreeMap<String, Throttled> {
         let wave = self.status().memory.moves.map(|moves| moves.wave).unwrap_or_default();
-        let lists = self.topics.throttled.clone();
-        lists.into_iter().filter(|(topic, _)| wave.contains_key(topic)).collect()
+        let mut lists = self.topics.throttled.clone();
+        lists.retain(|topic, _| wave.iter().any(|one| one.topic == *topic));
+        lists
     }
 
     /// What brokers say that are remembered to leave.

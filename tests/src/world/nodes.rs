@@ -249,7 +249,7 @@ impl World {
             brokers: self.registered.iter().map(|id| (*id, self.is_fenced(*id))).collect(),
             leader: voters.clone().find(|id| !self.is_fenced(*id)),
             voters: voters.map(|id| (id, behind(id))).collect(),
-            partitions: self.partitions(),
+            partitions: self.stale.clone().unwrap_or_else(|| self.partitions()),
             features: BTreeMap::from([("metadata.version".to_owned(), self.metadata_version())]),
             dynamic_config: self.dynamic_config.clone(),
             reassignments: self.reassignments(),

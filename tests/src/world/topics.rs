@@ -17,6 +17,9 @@ const PARTITIONS_MAX: usize = 12;
 /// No partition has more replicas.
 const REPLICAS_MAX: usize = 3;
 
+/// A topic that comes and goes.
+const LATE: &str = "late";
+
 /// Kafka's topic for the offsets of groups, which a cluster of one or two brokers makes with fewer
 /// replicas than it should have later.
 const OFFSETS: &str = "__consumer_offsets";
@@ -110,6 +113,24 @@ impl World {
         }
     }
 
+    /// The broker that is asked next has not heard yet of what happens from now on.
+    pub fn lag(&mut self) {
+        self.stale = Some(self.partitions());
+    }
+
+    /// Somebody deletes the topic of added records. Whether there was one.
+    pub fn delete_records(&mut self) -> bool {
+        let before = self.topics.partitions.len();
+        let late: BTreeSet<usize> =
+            (0..before).filter(|index| self.topics.partitions[*index].topic == LATE).collect();
+        // They are the last, so that no other partition's place changes.
+        self.topics.partitions.retain(|one| one.topic != LATE);
+        self.topics.lingering.retain(|(index, _)| !late.contains(index));
+        self.topics.held_back.retain(|(index, _)| !late.contains(index));
+        self.topics.throttled.remove(LATE);
+        before > self.topics.partitions.len()
+    }
+
     fn add_partition(&mut self, topic: &'static str, first: usize, brokers: &[i32]) {
         let count = brokers.len().min(REPLICAS_MAX);
         let replicas: Vec<i32> =
@@ -135,7 +156,8 @@ impl World {
         let brokers: Vec<i32> = self.registered.iter().copied().filter(serving).collect();
         let may = brokers.len() >= REPLICAS_MAX && self.topics.partitions.len() < PARTITIONS_MAX;
         if may {
-            self.add_partition(TOPIC, first, &brokers);
+            self.add_partition(LATE, first, &brokers);
+            self.follow_brokers();
         }
         may
     }
@@ -242,7 +264,13 @@ impl World {
         for partition in &self.topics.partitions {
             partitions.begin_topic(partition.topic, partition.min_in_sync);
             let Partition { number, leader, replicas, in_sync, .. } = partition;
-            partitions.push_moving(*number, *leader, replicas, in_sync, &partition.adding());
+            match &partition.moving {
+                None => partitions.push(*number, *leader, replicas, in_sync),
+                Some(_) => {
+                    let adding = partition.adding();
+                    partitions.push_moving(*number, *leader, replicas, in_sync, &adding);
+                }
+            }
         }
         partitions
     }

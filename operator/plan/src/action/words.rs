@@ -1,6 +1,6 @@
 //! Actions in words.
 
-use super::{Action, ConfigChange, ListChange, Reassign, Rewrite, Throttle};
+use super::{Action, ConfigChange, Reassign, Rewrite, Throttle};
 
 impl Action {
     /// One line for people, the same in `explain`, in logs and in golden tests.
@@ -48,7 +48,7 @@ impl Action {
                 "elect preferred leaders again, partitions: {}",
                 partitions.values().map(Vec::len).sum::<usize>()
             ),
-            Action::Throttle(throttle) => limited(throttle),
+            Action::Throttle(throttle) => lifted(throttle),
             Action::Cordon { broker, cordoned: true } => {
                 format!("cordon broker {broker}: it takes no new replicas")
             }
@@ -77,22 +77,10 @@ fn changed((key, change): (&String, &ConfigChange)) -> String {
     }
 }
 
-/// Kafka's key for the limit of either side, and how it is written: bytes a second of each broker.
-fn limited(throttle: &Throttle) -> String {
+fn lifted(throttle: &Throttle) -> String {
     let topics: Vec<&str> = throttle.topics.keys().map(String::as_str).collect();
     let of = if topics.is_empty() { String::new() } else { format!(" of {}", topics.join(", ")) };
-    let is_set = |change: &ListChange| matches!(change, ListChange::Append(_));
-    let mut lists = throttle.topics.values();
-    let sets = lists.any(|(leader, follower)| is_set(leader) || is_set(follower))
-        || throttle.rates.values().any(|change| change.to.is_some());
-    let rate = throttle.rates.values().find_map(|change| change.to.as_deref());
-    match (sets, rate) {
-        (true, Some(rate)) => {
-            format!("limit the copying of replicas{of} to {rate} bytes per second and broker")
-        }
-        (true, None) => format!("limit the copying of replicas{of}"),
-        (false, _) => format!("lift the limit on the copying of replicas{of}"),
-    }
+    format!("lift the limit on the copying of replicas{of}")
 }
 
 /// More partitions than these only make a sentence long.
@@ -105,7 +93,7 @@ fn moved(reassign: &Reassign) -> String {
         .flat_map(|(topic, partitions)| {
             partitions.iter().map(move |(index, to)| match to {
                 Some(to) => format!("{topic}-{index} to {to:?}"),
-                None => format!("{topic}-{index} stays where it was"),
+                None => format!("{topic}-{index} goes back"),
             })
         })
         .collect();
@@ -114,5 +102,7 @@ fn moved(reassign: &Reassign) -> String {
     if more > 0 {
         named.push_str(&format!(", and {more} more"));
     }
-    format!("move partitions, {}: {named}", reassign.reason)
+    let rate = reassign.limit.rates.values().find_map(|change| change.to.as_deref());
+    let limit = rate.map(|rate| format!(", at most {rate} bytes per second and broker"));
+    format!("move partitions, {}: {named}{}", reassign.reason, limit.unwrap_or_default())
 }

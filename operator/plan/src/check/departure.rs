@@ -19,10 +19,15 @@ struct Case<'a> {
 
 pub(super) fn unregister(unregister: &Unregister, desired: &Desired, fresh: &Observed) -> Verdicts {
     let case = Case { desired, fresh, id: unregister.broker };
-    let mut verdicts = case.leaves();
+    let mut verdicts = case.lets_go();
     verdicts.push(("nothing of it runs", case.is_stopped()));
     verdicts.push(("Kafka counts it as dead", case.is_fenced()));
     verdicts
+}
+
+/// A cordon that nobody remembers would be there for ever.
+pub(super) fn cordon(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
+    Case { desired, fresh, id }.leaves()
 }
 
 /// Of an object that belongs to a node.
@@ -31,7 +36,7 @@ pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Ve
         return vec![("it belongs to a broker", Err(violation("S4", "it belongs to no broker")))];
     };
     let case = Case { desired, fresh, id };
-    let mut verdicts = case.leaves();
+    let mut verdicts = case.lets_go();
     verdicts.push(("it belongs to a broker", Ok(())));
     if delete.kind == Kind::StatefulSet {
         verdicts.push(("its disks are empty", case.disks_are_empty()));
@@ -66,25 +71,30 @@ impl Case<'_> {
         let wished = scale::wished_brokers(self.desired, self.fresh).contains(&self.id);
         let drain = self.fresh.memory.drain.as_ref();
         let known = drain.is_some_and(|drain| drain.brokers.contains(&self.id));
-        let votes = self.kafka().is_ok_and(|kafka| kafka.voters.contains_key(&self.id));
         vec![
             ("the spec does not ask for it", unless(wished, "S2", "the spec asks for the broker")),
             (
                 "that it leaves is remembered",
                 unless(!known, "S7", "it is not on record that the broker leaves"),
             ),
+        ]
+    }
+
+    fn lets_go(&self) -> Verdicts {
+        let votes = self.kafka().is_ok_and(|kafka| kafka.voters.contains_key(&self.id));
+        let mut verdicts = self.leaves();
+        verdicts.extend([
             ("it does not vote", unless(votes, "S3", "the broker votes in the quorum")),
             ("Kafka was asked", self.kafka().map(|_| ())),
             ("it holds no partition", self.holds_nothing()),
-        ]
+        ]);
+        verdicts
     }
 
     fn holds_nothing(&self) -> Result<(), Violation> {
         let Some(kafka) = self.fresh.kafka.known() else { return Ok(()) };
-        let held = kafka.partitions.iter().find(|one| one.replicas.contains(&self.id));
-        held.map_or(Ok(()), |one| {
-            Err(violation("S1", format!("broker {} holds partition {}", self.id, one.name())))
-        })
+        let held = kafka.partitions.held_by(self.id) > 0;
+        unless(held, "S1", "the broker holds a partition")
     }
 
     /// A broker that is dead cannot be asked; none that Kafka does not know has ever held anything.

@@ -1,8 +1,14 @@
 //! What must hold before other brokers are told to hold a partition.
 
+use std::collections::BTreeSet;
+
+use ottla_crds::kafka_cluster::status::MoveMemory;
+
 use super::{Verdicts, Violation, unless, violation};
 use crate::action::Reassign;
-use crate::observed::{Kafka, Observed, Partition};
+use crate::desired::Desired;
+use crate::observed::{Kafka, Observed, Partition, Reassignment};
+use crate::{moves, scale};
 
 /// A partition, where it is to be, and what is known of it.
 struct Move<'a> {
@@ -10,14 +16,24 @@ struct Move<'a> {
     index: i32,
     to: Option<&'a Vec<i32>>,
     found: Option<Partition<'a>>,
-    moving: bool,
+    moving: Option<&'a Reassignment>,
 }
 
-type Guard = fn(&Observed, &Kafka, &Move<'_>) -> Result<(), Violation>;
+/// Where it is judged.
+struct Court<'a> {
+    fresh: &'a Observed,
+    kafka: &'a Kafka,
+    /// Brokers that the spec asks for.
+    wished: BTreeSet<i32>,
+}
 
-const GUARDS: [(&str, Guard); 7] = [
+type Guard = fn(&Court<'_>, &Move<'_>) -> Result<(), Violation>;
+
+const GUARDS: [(&str, Guard); 9] = [
     ("the move is remembered", remembered),
     ("only what moves is cancelled", cancels),
+    ("only what leads astray is cancelled", is_astray),
+    ("brokers that are to hold it stay", targets_stay),
     ("the partition is there and led", is_led),
     ("nobody else moves it", moves_alone),
     ("it still has to move", has_to),
@@ -25,12 +41,13 @@ const GUARDS: [(&str, Guard); 7] = [
     ("brokers that are to hold it are alive", targets_live),
 ];
 
-pub(super) fn guards(reassign: &Reassign, fresh: &Observed) -> Verdicts {
+pub(super) fn guards(reassign: &Reassign, desired: &Desired, fresh: &Observed) -> Verdicts {
     let Some(kafka) = fresh.kafka.known() else {
         return vec![("Kafka was asked", Err(violation("S7", "Kafka cannot be asked")))];
     };
     let moves: Vec<Move<'_>> = moves(reassign, kafka).collect();
-    let all = |guard: Guard| moves.iter().try_for_each(|one| guard(fresh, kafka, one));
+    let court = Court { fresh, kafka, wished: scale::wished_brokers(desired, fresh) };
+    let all = |guard: Guard| moves.iter().try_for_each(|one| guard(&court, one));
     let mut verdicts: Verdicts = GUARDS.iter().map(|(name, guard)| (*name, all(*guard))).collect();
     verdicts.push(("Kafka was asked", Ok(())));
     verdicts
@@ -43,23 +60,45 @@ fn moves<'a>(reassign: &'a Reassign, kafka: &'a Kafka) -> impl Iterator<Item = M
             index: *index,
             to: to.as_ref(),
             found: kafka.partitions.of_topic(topic).find(|one| one.index == *index),
-            moving: kafka.reassignment(topic, *index).is_some(),
+            moving: kafka.reassignment(topic, *index),
         })
     })
 }
 
-fn remembered(fresh: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
-    let wave = fresh.memory.moves.as_ref().map(|moves| &moves.wave);
-    let known =
-        wave.and_then(|wave| wave.get(one.topic)).is_some_and(|wave| wave.contains(&one.index));
-    unless(!known, "S9", "a partition is moved that is not on record as Ottla's to move")
+fn on_record<'a>(court: &Court<'a>, one: &Move<'_>) -> Option<&'a MoveMemory> {
+    let mut wave = court.fresh.memory.moves.iter().flat_map(|moves| &moves.wave);
+    wave.find(|known| known.topic == one.topic && known.partition == one.index)
 }
 
-fn cancels(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
-    unless(one.to.is_none() && !one.moving, "S7", "a partition does not move any more")
+fn remembered(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    let known = on_record(court, one);
+    let same = known.is_some_and(|known| one.to.is_none_or(|to| *to == known.to));
+    unless(!same, "S9", "a partition is moved that is not on record as Ottla's to move there")
 }
 
-fn is_led(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
+fn cancels(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    unless(one.to.is_none() && one.moving.is_none(), "S7", "a partition does not move any more")
+}
+
+/// What somebody else moves is not Ottla's to cancel, and neither is what has to move.
+fn is_astray(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    let (None, Some(moving), Some(known)) = (one.to, one.moving, on_record(court, one)) else {
+        return Ok(());
+    };
+    let stays = |id: &i32| court.wished.contains(id);
+    let astray = !known.to.iter().all(stays)
+        || moving.removing.iter().any(stays)
+        || moving.adding.iter().any(|id| !court.kafka.is_alive(*id));
+    let ours = moves::is_ours(known, moving);
+    unless(!(astray && ours), "S9", "a partition moves as it has to, or by somebody else")
+}
+
+fn targets_stay(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    let stays = |to: &Vec<i32>| to.iter().all(|id| court.wished.contains(id));
+    unless(!one.to.is_none_or(stays), "S2", "a broker that is to hold a partition leaves")
+}
+
+fn is_led(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
     let led = one.found.is_some_and(|found| found.leader.is_some());
     unless(
         one.to.is_some() && !led,
@@ -68,25 +107,25 @@ fn is_led(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
     )
 }
 
-fn moves_alone(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
-    unless(one.to.is_some() && one.moving, "S9", "a partition is being moved already")
+fn moves_alone(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    unless(one.to.is_some() && one.moving.is_some(), "S9", "a partition is being moved already")
 }
 
 /// What a broker says of partitions may be a moment old: one that has arrived would move once more.
-fn has_to(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
+fn has_to(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
     let (Some(to), Some(found)) = (one.to, one.found) else { return Ok(()) };
     let same = to.iter().all(|id| found.replicas.contains(id));
     unless(same, "S7", "a partition is where it has to be by now")
 }
 
-fn loses_none(_: &Observed, _: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
+fn loses_none(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
     let (Some(to), Some(found)) = (one.to, one.found) else { return Ok(()) };
     unless(to.len() < found.replicas.len(), "S10", "a partition would have fewer replicas")
 }
 
-fn targets_live(_: &Observed, kafka: &Kafka, one: &Move<'_>) -> Result<(), Violation> {
+fn targets_live(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
     let (Some(to), Some(found)) = (one.to, one.found) else { return Ok(()) };
     let mut new = to.iter().filter(|id| !found.replicas.contains(id));
-    let dead = new.any(|id| !kafka.is_alive(*id));
+    let dead = new.any(|id| !court.kafka.is_alive(*id));
     unless(dead, "S2", "a broker that is to hold a partition is not alive")
 }

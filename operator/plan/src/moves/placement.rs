@@ -59,8 +59,10 @@ impl Placement {
         partition: &Partition<'_>,
         leaving: &BTreeSet<i32>,
         least: usize,
-        bytes: u64,
+        bytes: Option<u64>,
     ) -> Option<Vec<i32>> {
+        // Of unknown size is at least one that a disk without any room cannot take.
+        let bytes = bytes.unwrap_or(1);
         let mut to: Vec<Option<i32>> = partition
             .replicas
             .iter()
@@ -138,7 +140,7 @@ mod tests {
             in_sync: replicas,
             min_in_sync: 1,
         };
-        placement.place(&partition, &BTreeSet::from([9]), least, 10)
+        placement.place(&partition, &BTreeSet::from([9]), least, Some(10))
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
                 in_sync: replicas,
                 min_in_sync: 1,
             };
-            preferred.extend(all.place(&partition, &leaving, 0, 0).map(|to| to[0]));
+            preferred.extend(all.place(&partition, &leaving, 0, Some(0)).map(|to| to[0]));
         }
         assert_eq!(preferred, [0, 1, 0, 1]);
     }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::status::MovesMemory;
+use ottla_crds::kafka_cluster::status::{MoveMemory, MovesMemory};
 
 use crate::action::{ConfigChange, ListChange, Throttle};
-use crate::observed::{Kafka, Partition, Throttled};
+use crate::observed::{Kafka, Throttled};
 
 /// Kafka's keys for either side.
 const RATES: [&str; 2] =
@@ -22,26 +22,14 @@ pub(super) fn own_rate(kafka: &Kafka) -> Option<i64> {
     (!set).then_some(BYTES_PER_SECOND)
 }
 
-/// What is missing of the limit for partitions that are to move to these brokers.
-pub(super) fn set<'a>(
-    kafka: &Kafka,
-    memory: &MovesMemory,
-    moves: impl Iterator<Item = (&'a Partition<'a>, &'a [i32])>,
-) -> Throttle {
-    let mut wanted: BTreeMap<&str, Throttled> = BTreeMap::new();
-    for (partition, to) in moves {
-        let entry = |broker: &i32| format!("{}:{broker}", partition.index);
-        let of_topic = wanted.entry(partition.topic).or_default();
-        of_topic.leader.extend(partition.replicas.iter().map(entry));
-        let new = to.iter().filter(|broker| !partition.replicas.contains(broker));
-        of_topic.follower.extend(new.map(entry));
-    }
+/// What is missing of the limit for moves that begin.
+pub(super) fn set(kafka: &Kafka, memory: &MovesMemory, begin: &[&MoveMemory]) -> Throttle {
     let nothing = Throttled::default();
     let missing = |wanted: &BTreeSet<String>, found: &BTreeSet<String>| {
         let missing: BTreeSet<String> = wanted.difference(found).cloned().collect();
         if missing.is_empty() { ListChange::Nothing } else { ListChange::Append(missing) }
     };
-    let topics = wanted.into_iter().map(|(topic, wanted)| {
+    let topics = entries(begin).into_iter().map(|(topic, wanted)| {
         let found = kafka.throttled.get(topic).unwrap_or(&nothing);
         let changes =
             (missing(&wanted.leader, &found.leader), missing(&wanted.follower, &found.follower));
@@ -51,6 +39,19 @@ pub(super) fn set<'a>(
     Throttle { topics, rates: rates_to_set(kafka, memory) }
 }
 
+/// Every replica of a move on the side that is copied from, and those that are new on the other.
+fn entries<'a>(moves: &[&'a MoveMemory]) -> BTreeMap<&'a str, Throttled> {
+    let mut entries: BTreeMap<&str, Throttled> = BTreeMap::new();
+    for one in moves {
+        let entry = |broker: &i32| format!("{}:{broker}", one.partition);
+        let of_topic = entries.entry(one.topic.as_str()).or_default();
+        of_topic.leader.extend(one.from.iter().map(entry));
+        let new = one.to.iter().filter(|broker| !one.from.contains(broker));
+        of_topic.follower.extend(new.map(entry));
+    }
+    entries
+}
+
 fn rates_to_set(kafka: &Kafka, memory: &MovesMemory) -> BTreeMap<String, ConfigChange> {
     let Some(rate) = memory.bytes_per_second else { return BTreeMap::new() };
     let missing = RATES.iter().filter(|key| !kafka.dynamic_config.contains_key(**key));
@@ -58,22 +59,19 @@ fn rates_to_set(kafka: &Kafka, memory: &MovesMemory) -> BTreeMap<String, ConfigC
     missing.map(|key| ((*key).to_owned(), change.clone())).collect()
 }
 
-/// Takes the wave's replicas off the lists, and nobody else's.
-pub(super) fn lift_lists(kafka: &Kafka, memory: &MovesMemory) -> Throttle {
-    let topics = memory.wave.iter().filter_map(|(topic, partitions)| {
+/// Takes the replicas of moves that are over off the lists, and nobody else's.
+pub(super) fn lift_lists(kafka: &Kafka, over: &[&MoveMemory]) -> Throttle {
+    let topics = entries(over).into_iter().filter_map(|(topic, ours)| {
         let found = kafka.throttled.get(topic)?;
-        let changes = (without(&found.leader, partitions), without(&found.follower, partitions));
-        (changes != Default::default()).then(|| (topic.clone(), changes))
+        let changes =
+            (without(&found.leader, &ours.leader), without(&found.follower, &ours.follower));
+        (changes != Default::default()).then(|| (topic.to_owned(), changes))
     });
     Throttle { topics: topics.collect(), rates: BTreeMap::new() }
 }
 
-fn without(found: &BTreeSet<String>, partitions: &[i32]) -> ListChange {
-    let ours = |entry: &&String| {
-        let index = entry.split_once(':').and_then(|(index, _)| index.parse().ok());
-        index.is_some_and(|index| partitions.contains(&index))
-    };
-    let ours: BTreeSet<String> = found.iter().filter(ours).cloned().collect();
+fn without(found: &BTreeSet<String>, ours: &BTreeSet<String>) -> ListChange {
+    let ours: BTreeSet<String> = found.intersection(ours).cloned().collect();
     match (ours.len(), found.len()) {
         (0, _) => ListChange::Nothing,
         (ours, found) if ours == found => ListChange::Remove,
@@ -102,10 +100,10 @@ mod tests {
 
     #[test]
     fn entries_of_others_stay() {
-        let ours = [3, 4];
+        let ours = set_of(&["3:1", "4:2"]);
         assert_eq!(without(&set_of(&["3:1", "4:2"]), &ours), ListChange::Remove);
         assert_eq!(
-            without(&set_of(&["3:1", "5:2", "*"]), &ours),
+            without(&set_of(&["3:1", "3:7", "*"]), &ours),
             ListChange::Subtract(set_of(&["3:1"]))
         );
         assert_eq!(without(&set_of(&["*"]), &ours), ListChange::Nothing);

@@ -10,6 +10,10 @@ pub struct Partitions {
     rows: Vec<Row>,
     /// The replicas of each partition, and behind them those in sync, one partition after another.
     nodes: Vec<i32>,
+    /// How many replicas each broker has, by its id.
+    held: Vec<u32>,
+    /// Brokers that hold a partition that moves, each with the first of these.
+    moving: BTreeMap<i32, u32>,
     tally: Tally,
 }
 
@@ -130,10 +134,10 @@ impl Partitions {
 
     /// Adds a partition of the topic that was begun last, which stays where it is.
     pub fn push(&mut self, index: i32, leader: Option<i32>, replicas: &[i32], in_sync: &[i32]) {
-        self.push_moving(index, leader, replicas, in_sync, &[]);
+        self.add(index, leader, replicas, in_sync, &[]);
     }
 
-    /// Adds a partition that comes to further brokers, which are among its replicas and not expected to
+    /// Adds a partition that moves: brokers that it comes to are among its replicas, and not expected to
     /// be in sync yet.
     pub fn push_moving(
         &mut self,
@@ -143,6 +147,22 @@ impl Partitions {
         in_sync: &[i32],
         adding: &[i32],
     ) {
+        let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        for broker in replicas {
+            self.moving.entry(*broker).or_insert(row);
+        }
+        self.add(index, leader, replicas, in_sync, adding);
+    }
+
+    fn add(
+        &mut self,
+        index: i32,
+        leader: Option<i32>,
+        replicas: &[i32],
+        in_sync: &[i32],
+        adding: &[i32],
+    ) {
+        self.count(replicas);
         let small = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
         self.rows.push(Row {
             topic: u32::try_from(self.topics.len().saturating_sub(1)).unwrap_or(u32::MAX),
@@ -160,6 +180,35 @@ impl Partitions {
             tally.add(row, &partition, adding);
         }
         self.tally = tally;
+    }
+
+    fn count(&mut self, replicas: &[i32]) {
+        for place in replicas.iter().filter_map(|id| usize::try_from(*id).ok()) {
+            if place >= self.held.len() {
+                self.held.resize(place + 1, 0);
+            }
+            if let Some(held) = self.held.get_mut(place) {
+                *held += 1;
+            }
+        }
+    }
+
+    /// How many replicas a broker has, those included that come to it or leave it.
+    #[must_use]
+    pub fn held_by(&self, broker: i32) -> usize {
+        let held = usize::try_from(broker).ok().and_then(|place| self.held.get(place));
+        held.map_or(0, |held| usize::try_from(*held).unwrap_or(usize::MAX))
+    }
+
+    /// Brokers that have a replica.
+    pub fn holders(&self) -> impl Iterator<Item = i32> {
+        (0..).zip(&self.held).filter(|(_, held)| **held > 0).map(|(id, _)| id)
+    }
+
+    /// A partition that moves and that a broker holds, comes to, or leaves.
+    #[must_use]
+    pub fn moving_on(&self, broker: i32) -> Option<Partition<'_>> {
+        self.get(usize::try_from(*self.moving.get(&broker)?).ok()?)
     }
 
     /// How many there are.
@@ -181,7 +230,16 @@ impl Partitions {
 
     /// The partitions of one topic.
     pub fn of_topic<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Partition<'a>> {
-        let named = (0_u32..).zip(&self.topics).filter(move |(_, topic)| topic.name == name);
+        self.of_topics(move |topic| topic == name)
+    }
+
+    /// The partitions of topics with such names.
+    pub fn of_topics<'a>(
+        &'a self,
+        is_meant: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = Partition<'a>> {
+        let named =
+            (0_u32..).zip(&self.topics).filter(move |(_, topic)| is_meant(topic.name.as_str()));
         named.flat_map(|(number, _)| {
             let first = self.rows.partition_point(|row| row.topic < number);
             let behind = self.rows.partition_point(|row| row.topic <= number);
@@ -319,6 +377,17 @@ mod tests {
             partitions.tally().under_replicated.count
         };
         assert_eq!((lacking(&[]), lacking(&[4])), (1, 0));
+    }
+
+    #[test]
+    fn who_holds_what_and_what_moves_is_counted() {
+        let mut partitions = three(&[1, 2, 3], Some(1));
+        partitions.push_moving(8, Some(2), &[2, 5], &[2], &[5]);
+        let held: Vec<usize> = (0..6).map(|id| partitions.held_by(id)).collect();
+        assert_eq!(held, [0, 1, 2, 1, 0, 1]);
+        assert_eq!(partitions.holders().collect::<Vec<_>>(), [1, 2, 3, 5]);
+        let moving = |id| partitions.moving_on(id).map(|one| one.name());
+        assert_eq!((moving(5), moving(1)), (Some("paid-8".to_owned()), None));
     }
 
     #[test]

@@ -202,14 +202,9 @@ fn nothing_moves(case: &Case<'_>) -> Result<(), Hold> {
     let Some(kafka) = case.observed.kafka.known().filter(|_| case.node.is_broker()) else {
         return Ok(());
     };
-    let moving = kafka.reassignments.iter().find_map(|(topic, partitions)| {
-        let on_it = |one: &&Partition<'_>| one.replicas.contains(&case.node.id);
-        let mut partitions =
-            kafka.partitions.of_topic(topic).filter(|one| partitions.contains_key(&one.index));
-        partitions.find(|one| on_it(&one)).map(|one| one.name())
-    });
+    let moving = kafka.partitions.moving_on(case.node.id);
     match moving.filter(|_| may_serve(case.observed, case.node)) {
-        Some(partition) => Err(Hold::Moving { partition }),
+        Some(partition) => Err(Hold::Moving { partition: partition.name() }),
         None => Ok(()),
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Case<'a> {
     pub(super) kafka: &'a Kafka,
     /// Brokers that the spec does not ask for.
     pub(super) leaving: &'a BTreeSet<i32>,
-    /// Those of them that may go.
-    pub(super) may_leave: &'a BTreeSet<i32>,
+    /// Whether they may begin to.
+    pub(super) may_begin: bool,
     pub(super) now: Timestamp,
 }
 
@@ -61,7 +61,8 @@ impl Case<'_> {
         let mut all = Departures::default();
         let mut memory = DrainMemory { brokers: Vec::new(), emptied: Vec::new(), ..before.clone() };
         let mut disks = Vec::new();
-        let ids: BTreeSet<i32> = before.brokers.iter().chain(self.may_leave).copied().collect();
+        let new = self.leaving.iter().filter(|_| self.may_begin);
+        let ids: BTreeSet<i32> = before.brokers.iter().chain(new).copied().collect();
         for id in ids {
             let departure = match before.brokers.contains(&id) {
                 false => Departure::default(),
@@ -71,8 +72,8 @@ impl Case<'_> {
             all.actions.extend(departure.actions);
             all.details.extend(departure.detail);
             disks.extend(departure.disks);
-            let emptied =
-                departure.emptied || (before.emptied.contains(&id) && !held.contains(&id));
+            let still_empty = self.leaving.contains(&id) && !held.contains(&id);
+            let emptied = departure.emptied || (still_empty && before.emptied.contains(&id));
             match departure.gone {
                 true => memory.gone += i32::from(self.leaving.contains(&id)),
                 false => memory.brokers.push(id),
@@ -91,11 +92,8 @@ impl Case<'_> {
 
     /// Brokers that leave and that hold partitions.
     fn held(&self) -> BTreeSet<i32> {
-        if self.leaving.is_empty() {
-            return BTreeSet::new();
-        }
-        let replicas = self.kafka.partitions.iter().flat_map(|partition| partition.replicas);
-        replicas.filter(|id| self.leaving.contains(id)).copied().collect()
+        let held = |id: &&i32| self.kafka.partitions.held_by(**id) > 0;
+        self.leaving.iter().filter(held).copied().collect()
     }
 
     fn depart(&self, id: i32, holds: bool) -> Departure {
@@ -110,26 +108,34 @@ impl Case<'_> {
                 Departure::waits(format!("Kafka has not noticed yet that broker {id} is gone"))
             }
             (None, Some(true)) => Departure {
-                actions: vec![Action::Unregister(Unregister { broker: id })],
+                actions: vec![Action::Unregister(Unregister {
+                    broker: id,
+                    uncordon: self.has_cordons(),
+                })],
                 ..Departure::default()
             },
             (None, None) => self.vanish(id),
         }
     }
 
+    fn has_cordons(&self) -> bool {
+        let level = self.kafka.features.get("metadata.version").copied().unwrap_or_default();
+        level >= CORDONS_FROM
+    }
+
     /// Puts the cordon to what it has to be, where Kafka has any and the broker answers.
     fn cordon(&self, id: i32) -> impl Iterator<Item = Action> {
-        let level = self.kafka.features.get("metadata.version").copied().unwrap_or_default();
-        let wanted = self.may_leave.contains(&id);
-        let found = self.kafka.leaver(id).filter(|_| level >= CORDONS_FROM);
-        let differs = found.is_some_and(|found| found.cordoned != wanted);
+        let wanted = self.leaving.contains(&id);
+        let found = self.kafka.leaver(id).filter(|_| self.has_cordons());
+        let may = self.may_begin || !wanted;
+        let differs = found.is_some_and(|found| found.cordoned != wanted && may);
         differs.then_some(Action::Cordon { broker: id, cordoned: wanted }).into_iter()
     }
 
     /// It holds no partition any more. Its disks are asked too, and what they say is remembered before
     /// it is stopped: then nobody can be asked any more. One that is dead cannot be asked at all.
     fn stop(&self, id: i32, name: &str, set: &Child, fenced: Option<bool>) -> Departure {
-        if !self.may_leave.contains(&id) || set.terminating || !set.ours {
+        if !self.may_begin || set.terminating || !set.ours {
             return Departure { actions: self.cordon(id).collect(), ..Departure::default() };
         }
         let stop = || {
@@ -143,6 +149,10 @@ impl Case<'_> {
             self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
         match (fenced, self.kafka.leavers.get(&id)) {
             (None, _) => Departure { actions: vec![stop()], ..Departure::default() },
+            // Nobody knows what is on a disk that is offline, and Kafka asks for nothing of it.
+            (_, Some(Answer::Known(leaver))) if leaver.stored.is_empty() && leaver.offline => {
+                Departure { actions: vec![stop()], ..Departure::default() }
+            }
             (_, Some(Answer::Known(leaver))) if leaver.stored.is_empty() => Departure {
                 actions: if emptied { vec![stop()] } else { self.cordon(id).collect() },
                 emptied: true,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ottla_kafka::{Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error};
 use ottla_plan::Action;
-use ottla_plan::action::{self, ListChange, Reassign, Throttle};
+use ottla_plan::action::{self, ListChange, Reassign, Throttle, Unregister};
 use tokio::time::Instant;
 
-use super::{CORDONED, THROTTLED_REPLICAS, brokers, controllers, dynamic_config};
+use super::{ALL, CORDONED, THROTTLED_REPLICAS, brokers, controllers, dynamic_config};
 use crate::reach::{Credentials, ReachError, Ways};
 use crate::telemetry::error_chain;
 
@@ -30,7 +30,7 @@ pub async fn change(
         Action::Reassign(change) => reassign(&cluster, change).await,
         Action::Unregister(unregister) => {
             let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
-            self::unregister(&controllers, unregister.broker).await
+            self::unregister(&controllers, unregister).await
         }
         _ => Ok(()),
     }
@@ -131,9 +131,6 @@ fn operation(change: &ListChange) -> Option<ConfigOperation> {
     }
 }
 
-/// All log directories of a broker.
-const ALL: &str = "*";
-
 async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), ReachError> {
     let operation =
         if cordoned { ConfigOperation::Set(ALL.to_owned()) } else { ConfigOperation::Delete };
@@ -143,6 +140,7 @@ async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), Re
 }
 
 async fn reassign(cluster: &Cluster, change: &Reassign) -> Result<(), ReachError> {
+    throttle(cluster, &change.limit).await?;
     let refused = cluster.reassign(&change.partitions, change.adds_replicas).await;
     match refused.map_err(refusal)?.into_iter().next() {
         None => Ok(()),
@@ -153,15 +151,12 @@ async fn reassign(cluster: &Cluster, change: &Reassign) -> Result<(), ReachError
 }
 
 /// The cordon goes first, by the controllers: the broker itself is gone, and its configuration would
-/// wait for the next of the same id. Where Kafka knows of no cordons there is none to remove.
-async fn unregister(controllers: &Cluster, broker: i32) -> Result<(), ReachError> {
-    match cordon(controllers, broker, false).await {
-        Err(ReachError::KafkaRefuses { sentence }) => {
-            tracing::debug!(broker, sentence, "no cordon removed");
-        }
-        removed => removed?,
+/// wait for the next of the same id.
+async fn unregister(controllers: &Cluster, unregister: &Unregister) -> Result<(), ReachError> {
+    if unregister.uncordon {
+        cordon(controllers, unregister.broker, false).await?;
     }
-    match controllers.unregister_broker(broker).await {
+    match controllers.unregister_broker(unregister.broker).await {
         Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
         _ => Ok(()),
     }
