@@ -8,6 +8,7 @@ mod e2e {
     //! What scenarios stand on, and the scenarios.
 
     mod audit;
+    mod brokers;
     mod cluster;
     mod configured;
     mod crashes;
@@ -34,7 +35,6 @@ mod e2e {
     mod request;
     mod restarted;
     mod rights;
-    mod scaled;
     mod stage;
     mod verifier;
     mod wait;

@@ -1,5 +1,5 @@
 //! A roll of three brokers at rest, beside the sum of the restarts of the same brokers as bare pods in
-//! the same run.
+//! the same run; and a change of configuration that restarts nobody.
 
 use std::time::Instant;
 
@@ -23,6 +23,9 @@ pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
     let stage = Stage::open(&kubectl, "bench-roll")?;
     stage.raise(OURS, Stage::ours_is_ready)?;
     let rolls = (0..RUNS).map(|word| roll(&stage, word)).collect::<anyhow::Result<Vec<_>>>()?;
+    let live = (0..RUNS)
+        .map(|number| live_change(&stage, number))
+        .collect::<anyhow::Result<Vec<f64>>>()?;
     stage.close()?;
     let begins = rolls.iter().map(|(begins, _)| *begins).collect();
     let (bare, ours) = (median(bare), median(rolls.into_iter().map(|(_, all)| all).collect()));
@@ -31,6 +34,7 @@ pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
         Figure::new("roll", ours, "s"),
         Figure::new("roll_ratio", ours / bare, "x").at_most(1.3),
         Figure::new("roll_begins", median(begins), "s").at_most(2.0),
+        Figure::new("live_change", median(live), "s").at_most(2.0),
     ])
 }
 
@@ -70,4 +74,21 @@ fn roll(stage: &Stage, word: usize) -> anyhow::Result<(f64, f64)> {
     })?;
     step::say(&format!("    a roll: begins after {begins:.1}s, over after {all:.1}s"));
     Ok((begins, all))
+}
+
+/// Seconds from an edit of a key that nodes take while they run until an event says that Kafka has it:
+/// the operator reads it back before it says so.
+fn live_change(stage: &Stage, number: usize) -> anyhow::Result<f64> {
+    let bytes = 2_000_000 + number;
+    let patch = format!(r#"{{"spec":{{"config":{{"message.max.bytes":"{bytes}"}}}}}}"#);
+    let note = format!("message.max.bytes {bytes}");
+    let old = format!("-> {bytes}");
+    let started = Instant::now();
+    run(&mut stage.command(&["patch", "kafkacluster", "orders", "--type=merge", "-p", &patch]))?;
+    let took = stage.until(started, "an event that says that Kafka has it", || {
+        let events = stage.run("get events -o jsonpath={.items[*].message}")?;
+        Ok(events.contains(&note) || events.contains(&old))
+    })?;
+    step::say(&format!("    a change of live configuration: {took:.1}s"));
+    Ok(took)
 }

@@ -20,7 +20,7 @@ mod wave;
 
 use placement::Placement;
 use wave::Stage;
-pub(crate) use wave::{Wave, is_ours};
+pub(crate) use wave::{Wave, is_ours, may_go_back};
 
 /// So many partitions move at once. A controller takes ten thousand changes in one request
 /// (`QuorumController.MAX_RECORDS_PER_USER_OP`), and what is under way can be cancelled within moments.
@@ -150,7 +150,8 @@ impl<'a> Task<'a> {
         let mut steps = if now.open() <= REFILLED_AT && lift.is_empty() {
             self.refill(wave, needs, now)
         } else {
-            let detail = if now.open() == 0 { OVER.to_owned() } else { progress(needs, now) };
+            let detail =
+                if now.open() == 0 { OVER.to_owned() } else { progress(self.kafka, needs, now) };
             let memory = Some(memory.clone());
             Steps { memory, waiting_on: Some(detail), ..Steps::default() }
         };
@@ -177,7 +178,7 @@ impl<'a> Task<'a> {
                 ..Steps::default()
             }
         };
-        let rest = progress(needs, now);
+        let rest = progress(self.kafka, needs, now);
         if let Some(held) = &self.held {
             return waits(format!("{rest}; {held}"));
         }
@@ -193,7 +194,8 @@ impl<'a> Task<'a> {
         let memory = MovesMemory {
             since: before.map_or_else(since, |memory| memory.since.clone()),
             bytes_per_second: before
-                .map_or_else(|| throttle::own_rate(self.kafka), |memory| memory.bytes_per_second),
+                .and_then(|memory| memory.bytes_per_second)
+                .or_else(|| throttle::own_rate(self.kafka)),
             wave: more,
         };
         Steps { memory: Some(memory), ..waits(rest) }
@@ -207,19 +209,30 @@ impl<'a> Task<'a> {
         open: &[MoveMemory],
     ) -> Vec<MoveMemory> {
         let mut placement = Placement::new(self.observed, self.nodes, self.kafka);
+        for one in open {
+            placement.reserve(one, self.bytes(&one.topic, one.partition, &one.from));
+        }
         let mut kind = open.first().map(|one| internal(&one.topic));
         let (mut more, mut nowhere) = (Vec::new(), 0);
         let waiting = |one: &&Partition<'_>| {
             !open.iter().any(|moving| moving.topic == one.topic && moving.partition == one.index)
         };
-        for partition in needs.iter().filter(waiting) {
+        // Those first that nothing but copying stands against.
+        let (smooth, other): (Vec<&Partition<'_>>, Vec<&Partition<'_>>) = needs
+            .iter()
+            .filter(waiting)
+            .filter(|one| one.leader.is_some() && self.is_settled(wave, one))
+            .partition(|one| self.is_smooth(one));
+        for partition in smooth.into_iter().chain(other) {
             if more.len() + open.len() >= WAVE || nowhere >= NOWHERE_MAX {
                 break;
             }
             if kind.is_some_and(|kind| kind != internal(partition.topic)) {
                 continue;
             }
-            let Some(to) = self.place(wave, partition, &mut placement) else {
+            let bytes = self.bytes(partition.topic, partition.index, partition.replicas);
+            let least = self.least(partition.topic);
+            let Some(to) = placement.place(partition, self.leaving, least, bytes) else {
                 nowhere += 1;
                 continue;
             };
@@ -234,19 +247,22 @@ impl<'a> Task<'a> {
         more
     }
 
-    /// Where a partition has to go. One that a stale view shows at both ends of a move waits for a better.
-    fn place(
-        &self,
-        wave: &Wave<'_>,
-        partition: &Partition<'_>,
-        placement: &mut Placement,
-    ) -> Option<Vec<i32>> {
-        let is_settled = wave.settled(self.kafka, partition) == partition.replicas.len();
-        partition.leader.filter(|_| is_settled)?;
-        let bytes = partition.replicas.iter().find_map(|id| {
-            self.kafka.leaver(*id)?.stored.get(partition.topic)?.get(&partition.index).copied()
-        });
-        placement.place(partition, self.leaving, self.least(partition.topic), bytes)
+    /// Whether a partition is seen where it is: one that a stale view shows at both ends of a move is not.
+    fn is_settled(&self, wave: &Wave<'_>, partition: &Partition<'_>) -> bool {
+        wave.settled(self.kafka, partition) == partition.replicas.len()
+    }
+
+    /// Whether every replica that stays is in sync: Kafka waits for all of them.
+    fn is_smooth(&self, partition: &Partition<'_>) -> bool {
+        let mut stay = partition.replicas.iter().filter(|id| !self.leaving.contains(id));
+        stay.all(|id| partition.in_sync.contains(id))
+    }
+
+    /// How large a partition is, as far as a broker that leaves and holds it has said so.
+    fn bytes(&self, topic: &str, index: i32, holders: &[i32]) -> Option<u64> {
+        holders
+            .iter()
+            .find_map(|id| self.kafka.leaver(*id)?.stored.get(topic)?.get(&index).copied())
     }
 
     fn nowhere(&self, needs: &[Partition<'_>]) -> String {
@@ -286,15 +302,18 @@ fn still(count: usize) -> String {
 }
 
 /// How far the moves are. One that cannot arrive because a broker is not in sync is named with it.
-fn progress(needs: &[Partition<'_>], now: &Now<'_>) -> String {
+fn progress(kafka: &Kafka, needs: &[Partition<'_>], now: &Now<'_>) -> String {
     let left = still(needs.len().max(now.under_way.len()));
     let name = |one: &MoveMemory| format!("{}-{}", one.topic, one.partition);
     let Some((first, _)) = now.under_way.first() else { return left };
     let count = now.under_way.len();
     let lacking = now.under_way.iter().find_map(|(one, partition)| {
         let in_sync = partition.as_ref()?.in_sync;
-        let mut stay = one.to.iter().filter(|id| one.from.contains(id));
-        Some((one, stay.find(|id| !in_sync.contains(id))?))
+        let lacks = |id: &&i32| match one.from.contains(id) {
+            true => !in_sync.contains(id),
+            false => !kafka.is_alive(**id),
+        };
+        Some((one, one.to.iter().find(lacks)?))
     });
     match lacking {
         Some((one, broker)) => format!(

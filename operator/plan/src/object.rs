@@ -1,8 +1,10 @@
 //! Kubernetes objects as trees: their kinds, their hash, and whether what lives is what is wanted.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::map::Iter;
 use serde_json::{Map, Value};
 
 use crate::names::DESIRED_ANNOTATION;
@@ -153,9 +155,13 @@ fn both_hold(key: &str, common: &Value, own: &Value, live: Option<&Value>) -> bo
     else {
         return field_holds(key, own, live);
     };
-    let of_common = common.iter().all(|(key, common)| match own.get(key) {
-        Some(own) => both_hold(key, common, own, live.get(key)),
-        None => field_holds(key, common, live.get(key)),
+    let mut rest = live.iter().peekable();
+    let of_common = common.iter().all(|(key, common)| {
+        let live = next_of(&mut rest, key);
+        match own.get(key) {
+            Some(own) => both_hold(key, common, own, live),
+            None => field_holds(key, common, live),
+        }
     });
     let mut alone = own.iter().filter(|(key, _)| !common.contains_key(*key));
     of_common && alone.all(|(key, own)| field_holds(key, own, live.get(key)))
@@ -167,12 +173,18 @@ pub fn desired_hash(tree: &Value) -> Option<&str> {
     tree.get("metadata")?.get("annotations")?.get(DESIRED_ANNOTATION)?.as_str()
 }
 
+/// Most objects are written in less.
+const TEXT_BYTES: usize = 4096;
+
 /// Sixteen hexadecimal digits that change whenever the content does.
 #[must_use]
 pub fn hash<T: Serialize + ?Sized>(content: &T) -> String {
-    let text = serde_json::to_vec(content).unwrap_or_default();
+    let mut text = Vec::with_capacity(TEXT_BYTES);
+    // Writing into memory cannot fail.
+    let _ = serde_json::to_writer(&mut text, content);
     let digest = ring::digest::digest(&ring::digest::SHA256, &text);
-    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.as_ref().iter().take(8).flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Whether everything in `wanted` is in `live` too. The API server adds defaults, and others may
@@ -183,12 +195,7 @@ pub fn holds(wanted: &Value, live: &Value) -> bool {
         (Value::Object(wanted), Value::Object(live)) => {
             // Both are in the order of their keys.
             let mut rest = live.iter().peekable();
-            wanted.iter().all(|(key, value)| {
-                // Most keys are there, and telling that two are the same costs less than their order.
-                while rest.next_if(|(found, _)| *found != key && *found < key).is_some() {}
-                let live = rest.next_if(|(found, _)| *found == key);
-                field_holds(key, value, live.map(|(_, live)| live))
-            })
+            wanted.iter().all(|(key, value)| field_holds(key, value, next_of(&mut rest, key)))
         }
         (Value::Array(wanted), Value::Array(live)) => {
             wanted.len() == live.len() && wanted.iter().zip(live).all(|(w, l)| holds(w, l))
@@ -198,6 +205,13 @@ pub fn holds(wanted: &Value, live: &Value) -> bool {
         }
         _ => wanted == live,
     }
+}
+
+/// The value of a key in a map whose earlier keys have been looked at: both are in the order of their
+/// keys. Most keys are there, and telling that two are the same costs less than their order.
+fn next_of<'a>(rest: &mut Peekable<Iter<'a>>, key: &String) -> Option<&'a Value> {
+    while rest.next_if(|(found, _)| *found != key && *found < key).is_some() {}
+    rest.next_if(|(found, _)| *found == key).map(|(_, live)| live)
 }
 
 fn field_holds(key: &str, wanted: &Value, live: Option<&Value>) -> bool {

@@ -43,10 +43,14 @@ pub(crate) fn plan(
     outdated: Vec<Outdated>,
     now: Timestamp,
 ) -> Steps {
-    // A broker that leaves and has nothing left to give away is about to be stopped for good.
+    // A broker that gives its partitions away, or has none left, is about to be stopped for good.
     let kafka = observed.kafka.known();
-    let is_empty = |node: &Node| kafka.is_some_and(|kafka| kafka.partitions.held_by(node.id) == 0);
-    let stays = |one: &Outdated| !one.node.leaving || !is_empty(&one.node);
+    let stays = |one: &Outdated| {
+        let is_empty = kafka.is_some_and(|kafka| kafka.partitions.held_by(one.node.id) == 0);
+        let well = safety::is_well(observed, &one.node).is_ok();
+        let gives_away = observed.memory.moves.is_some() && well;
+        !one.node.leaving || (!is_empty && !gives_away)
+    };
     let outdated = outdated.into_iter().filter(stays);
     let (mut due, later): (Vec<Outdated>, Vec<Outdated>) =
         outdated.partition(|outdated| outdated.reason.is_some());

@@ -13,6 +13,7 @@ use crate::moves::{self, Task};
 use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::report::{Progress, WaitingOn, partitions};
+use crate::roll;
 
 mod departure;
 
@@ -92,7 +93,7 @@ pub(crate) fn plan(
         nodes,
         kafka,
         leaving: &leaving,
-        held: forbidden.clone().or_else(|| held(kafka, nodes, &leaving, undone)),
+        held: forbidden.clone().or_else(|| held(observed, kafka, nodes, &leaving, undone)),
         now,
     };
     let moves = moves::plan(&task);
@@ -134,14 +135,22 @@ fn leaving(desired: &Desired, observed: &Observed, nodes: &[Node], kafka: &Kafka
 }
 
 /// What comes before the next wave of moves: a roll, because one disruption at a time is enough, and
-/// brokers that are to take a part of them.
+/// brokers that are to take a part of them. A roll that waits for a broker that leaves and is not well
+/// would wait for ever if its partitions did not move first.
 fn held(
+    observed: &Observed,
     kafka: &Kafka,
     nodes: &[Node],
     leaving: &BTreeSet<i32>,
     undone: &BTreeSet<i32>,
 ) -> Option<String> {
-    let rolled = undone.iter().find(|id| !leaving.contains(id));
+    let is_stuck = |node: &Node| {
+        node.leaving
+            && roll::is_well(observed, node).is_err()
+            && kafka.partitions.held_by(node.id) > 0
+    };
+    let is_first = !nodes.iter().any(is_stuck);
+    let rolled = undone.iter().find(|id| !leaving.contains(id)).filter(|_| is_first);
     let missing = nodes
         .iter()
         .find(|node| node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id));

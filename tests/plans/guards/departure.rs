@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_crds::kafka_cluster::status::DrainMemory;
+use ottla_crds::kafka_cluster::status::{DrainMemory, MoveMemory};
 use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
 use ottla_plan::Action;
 use ottla_plan::object::Kind;
@@ -93,7 +93,7 @@ pub(super) const DELETE_CLAIM: [Case; 10] = [
     ("its disks are off the record", |scene| record(scene, LEAVER, "d9")),
 ];
 
-pub(super) const REASSIGN: [Case; 11] = [
+pub(super) const REASSIGN: [Case; 12] = [
     ("Kafka was asked", silence_kafka),
     ("the move is remembered", |scene| scene.observed.memory.moves = None),
     ("the move is remembered", |scene| {
@@ -107,6 +107,19 @@ pub(super) const REASSIGN: [Case; 11] = [
         let moving = BTreeMap::from([(index, moving)]);
         kafka(scene).reassignments = BTreeMap::from([(topic, moving)]);
     }),
+    ("what is cancelled can do without what came", |scene| {
+        only_move(scene, &[1, 2, 0], Some(1));
+        wish(scene, &[1, 2, LEAVER]);
+        *first_move(scene) = None;
+        let (topic, index) = moved(scene);
+        let mut partitions = Partitions::default();
+        partitions.begin_topic(&topic, 2);
+        partitions.push_moving(index, Some(LEAVER), &[LEAVER, 1, 2, 0], &[LEAVER], &[LEAVER]);
+        kafka(scene).partitions = partitions;
+        let moving = Reassignment { adding: vec![LEAVER], removing: vec![0] };
+        let moving = BTreeMap::from([(index, moving)]);
+        kafka(scene).reassignments = BTreeMap::from([(topic, moving)]);
+    }),
     ("brokers that are to hold it stay", |scene| {
         only_move(scene, &[0, 1, 2], Some(0));
         wish(scene, &[0, 1, LEAVER]);
@@ -117,7 +130,10 @@ pub(super) const REASSIGN: [Case; 11] = [
         let moving = BTreeMap::from([(index, Reassignment::default())]);
         kafka(scene).reassignments = BTreeMap::from([(topic, moving)]);
     }),
-    ("it still has to move", |scene| only_move(scene, &[1, 2, 0], Some(1))),
+    ("it still has to move", |scene| {
+        only_move(scene, &[1, 2, 0], Some(1));
+        known(scene).from = vec![1, 2, LEAVER];
+    }),
     ("no replica is lost", |scene| wish(scene, &[1, 0])),
     ("brokers that are to hold it are alive", |scene| {
         kafka(scene).brokers.insert(0, true);
@@ -226,13 +242,18 @@ fn only_move(scene: &mut Scene, replicas: &[i32], leader: Option<i32>) {
     partitions.begin_topic(&topic, 2);
     partitions.push(index, leader, replicas, if leader.is_some() { replicas } else { &[] });
     kafka(scene).partitions = partitions;
+    known(scene).from = replicas.to_vec();
+}
+
+/// What is remembered of the first partition.
+fn known(scene: &mut Scene) -> &mut MoveMemory {
+    let (topic, index) = moved(scene);
+    let wave = &mut scene.observed.memory.moves.as_mut().unwrap().wave;
+    wave.iter_mut().find(|one| one.topic == topic && one.partition == index).unwrap()
 }
 
 /// The first partition would move there, and is remembered to.
 fn wish(scene: &mut Scene, to: &[i32]) {
-    let (topic, index) = moved(scene);
     *first_move(scene) = Some(to.to_vec());
-    let wave = &mut scene.observed.memory.moves.as_mut().unwrap().wave;
-    let known = wave.iter_mut().find(|one| one.topic == topic && one.partition == index);
-    known.unwrap().to = to.to_vec();
+    known(scene).to = to.to_vec();
 }

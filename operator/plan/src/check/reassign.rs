@@ -29,10 +29,11 @@ struct Court<'a> {
 
 type Guard = fn(&Court<'_>, &Move<'_>) -> Result<(), Violation>;
 
-const GUARDS: [(&str, Guard); 9] = [
+const GUARDS: [(&str, Guard); 10] = [
     ("the move is remembered", remembered),
     ("only what moves is cancelled", cancels),
     ("only what leads astray is cancelled", is_astray),
+    ("what is cancelled can do without what came", goes_back),
     ("brokers that are to hold it stay", targets_stay),
     ("the partition is there and led", is_led),
     ("nobody else moves it", moves_alone),
@@ -86,11 +87,17 @@ fn is_astray(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
         return Ok(());
     };
     let stays = |id: &i32| court.wished.contains(id);
-    let astray = !known.to.iter().all(stays)
-        || moving.removing.iter().any(stays)
-        || moving.adding.iter().any(|id| !court.kafka.is_alive(*id));
+    let astray = !known.to.iter().all(stays) || moving.removing.iter().any(stays);
     let ours = moves::is_ours(known, moving);
     unless(!(astray && ours), "S9", "a partition moves as it has to, or by somebody else")
+}
+
+fn goes_back(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    let (None, Some(moving), Some(found)) = (one.to, one.moving, one.found) else {
+        return Ok(());
+    };
+    let may = moves::may_go_back(&found, moving);
+    unless(!may, "S1", "a partition needs replicas that would leave again")
 }
 
 fn targets_stay(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
@@ -112,10 +119,12 @@ fn moves_alone(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
 }
 
 /// What a broker says of partitions may be a moment old: one that has arrived would move once more.
-fn has_to(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
-    let (Some(to), Some(found)) = (one.to, one.found) else { return Ok(()) };
-    let same = to.iter().all(|id| found.replicas.contains(id));
-    unless(same, "S7", "a partition is where it has to be by now")
+fn has_to(court: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {
+    let (Some(_), Some(found), Some(known)) = (one.to, one.found, on_record(court, one)) else {
+        return Ok(());
+    };
+    let elsewhere = found.replicas != known.from.as_slice();
+    unless(elsewhere, "S7", "a partition is not where it was, or has moved by now")
 }
 
 fn loses_none(_: &Court<'_>, one: &Move<'_>) -> Result<(), Violation> {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottla_crds::kafka_cluster::status::MoveMemory;
+
 use crate::node::Node;
 use crate::observed::{Kafka, Observed, Partition};
 use crate::roll;
@@ -47,6 +49,16 @@ impl Placement {
             if let Some(target) = self.targets.get_mut(broker) {
                 target.replicas += 1;
                 target.leads += usize::from(place == 0);
+            }
+        }
+    }
+
+    /// Takes into account a move that goes on, as if nothing of it had been copied yet.
+    pub(super) fn reserve(&mut self, one: &MoveMemory, bytes: Option<u64>) {
+        for id in one.to.iter().filter(|id| !one.from.contains(id)) {
+            if let Some(target) = self.targets.get_mut(id) {
+                target.replicas += 1;
+                target.free_bytes = target.free_bytes.saturating_sub(bytes.unwrap_or_default());
             }
         }
     }

@@ -12,6 +12,9 @@ use crate::observed::{Kafka, Throttled};
 const RATES: [&str; 2] =
     ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
 
+/// Kafka's word for every replica of a topic.
+const ALL: &str = "*";
+
 /// What each broker may send, and what it may take, of replicas that move. It leaves most of a network
 /// of a gigabit and of a slow disk to clients, and moves four terabytes a day.
 const BYTES_PER_SECOND: i64 = 50 << 20;
@@ -26,6 +29,10 @@ pub(super) fn own_rate(kafka: &Kafka) -> Option<i64> {
 pub(super) fn set(kafka: &Kafka, memory: &MovesMemory, begin: &[&MoveMemory]) -> Throttle {
     let nothing = Throttled::default();
     let missing = |wanted: &BTreeSet<String>, found: &BTreeSet<String>| {
+        // Somebody has listed all, and Kafka takes no further word beside that.
+        if found.contains(ALL) {
+            return ListChange::Nothing;
+        }
         let missing: BTreeSet<String> = wanted.difference(found).cloned().collect();
         if missing.is_empty() { ListChange::Nothing } else { ListChange::Append(missing) }
     };
@@ -103,7 +110,7 @@ mod tests {
         let ours = set_of(&["3:1", "4:2"]);
         assert_eq!(without(&set_of(&["3:1", "4:2"]), &ours), ListChange::Remove);
         assert_eq!(
-            without(&set_of(&["3:1", "3:7", "*"]), &ours),
+            without(&set_of(&["3:1", "3:7", "5:2"]), &ours),
             ListChange::Subtract(set_of(&["3:1"]))
         );
         assert_eq!(without(&set_of(&["*"]), &ours), ListChange::Nothing);

@@ -13,7 +13,7 @@ pub(super) enum Stage {
     NotBegun,
     /// Replicas are being copied.
     UnderWay,
-    /// Replicas are being copied to where nobody wants them any more, or where nobody can take them.
+    /// Replicas are being copied to where nobody wants them any more.
     Astray,
     /// It has arrived, or somebody else moves the partition by now, or there is no such partition.
     Over,
@@ -96,6 +96,13 @@ pub(crate) fn is_ours(one: &MoveMemory, moving: &Reassignment) -> bool {
     same(&moving.adding, &one.to, &one.from) && same(&moving.removing, &one.from, &one.to)
 }
 
+/// Whether a move can be taken back: replicas that came by it leave at once, also those that are in sync
+/// by now, and what is left must be able to do without them.
+pub(crate) fn may_go_back(partition: &Partition<'_>, moving: &Reassignment) -> bool {
+    let stay = partition.in_sync.iter().filter(|id| !moving.adding.contains(id)).count();
+    stay > 0 && stay >= partition.needed().min(partition.in_sync.len())
+}
+
 fn has_arrived(one: &MoveMemory, partition: &Partition<'_>) -> bool {
     one.to.iter().all(|id| partition.replicas.contains(id))
 }
@@ -110,10 +117,14 @@ fn stage(
     let is_welcome = one.to.iter().all(|id| !leaving.contains(id));
     match (moving, partition) {
         (Some(moving), _) if !is_ours(one, moving) => Stage::Over,
-        (Some(moving), _) => {
+        (Some(moving), partition) => {
             let is_asked_for = moving.removing.iter().all(|id| leaving.contains(id));
-            let is_taken = moving.adding.iter().all(|id| kafka.is_alive(*id));
-            if is_welcome && is_asked_for && is_taken { Stage::UnderWay } else { Stage::Astray }
+            let may_go_back = partition.is_some_and(|one| may_go_back(&one, moving));
+            if (is_welcome && is_asked_for) || !may_go_back {
+                Stage::UnderWay
+            } else {
+                Stage::Astray
+            }
         }
         (None, Some(partition)) => {
             let same = partition.replicas == one.from.as_slice();
@@ -125,5 +136,72 @@ fn stage(
             if begins { Stage::NotBegun } else { Stage::Over }
         }
         (None, None) => Stage::Over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::Partitions;
+
+    /// How far a move of a partition from 1, 2 and 3 to 1, 2 and 4 is, where Kafka shows these replicas,
+    /// and this under way, while 3 leaves. Brokers 1 to 4 are alive but for one.
+    fn stage_of(replicas: &[i32], moving: Option<(&[i32], &[i32])>, dead: Option<i32>) -> Stage {
+        let one = MoveMemory {
+            topic: "paid".to_owned(),
+            partition: 0,
+            from: vec![1, 2, 3],
+            to: vec![1, 2, 4],
+        };
+        let mut partitions = Partitions::default();
+        partitions.begin_topic("paid", 2);
+        partitions.push(0, Some(1), replicas, replicas);
+        let brokers = (1..5).map(|id| (id, Some(id) == dead)).collect();
+        let kafka = Kafka { partitions, brokers, ..Kafka::default() };
+        let moving = moving.map(|(adding, removing)| Reassignment {
+            adding: adding.to_vec(),
+            removing: removing.to_vec(),
+        });
+        let found = kafka.partitions.of_topic("paid").next();
+        stage(&kafka, &BTreeSet::from([3]), &one, found, moving.as_ref())
+    }
+
+    #[test]
+    fn a_move_is_begun_once_and_over_when_it_has_arrived() {
+        assert_eq!(stage_of(&[1, 2, 3], None, None), Stage::NotBegun);
+        assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[3])), None), Stage::UnderWay);
+        assert_eq!(stage_of(&[1, 2, 4], None, None), Stage::Over);
+        // The broker that was asked has not heard yet.
+        assert_eq!(stage_of(&[1, 2, 4, 3], None, None), Stage::Over);
+    }
+
+    #[test]
+    fn a_move_is_not_begun_to_a_broker_that_is_dead_and_waits_for_one_that_died() {
+        assert_eq!(stage_of(&[1, 2, 3], None, Some(4)), Stage::Over);
+        assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[3])), Some(4)), Stage::UnderWay);
+        assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[3])), Some(3)), Stage::UnderWay);
+    }
+
+    #[test]
+    fn a_move_goes_back_only_where_enough_is_in_sync_without_what_came_by_it() {
+        let back = |in_sync: &[i32]| {
+            let topic = "paid";
+            let replicas: &[i32] = &[4, 5, 1, 2];
+            let leader = in_sync.first().copied();
+            let partition =
+                Partition { topic, index: 0, leader, replicas, in_sync, min_in_sync: 2 };
+            may_go_back(&partition, &Reassignment { adding: vec![4, 5], removing: vec![1, 2] })
+        };
+        assert!(back(&[1, 2]) && back(&[1, 2, 4]));
+        assert!(!back(&[4]), "nobody else has its records");
+        assert!(!back(&[1, 4]), "one would be in sync where two are needed");
+        assert!(back(&[1]), "as few as before");
+    }
+
+    #[test]
+    fn what_somebody_else_moves_is_not_ours() {
+        assert_eq!(stage_of(&[1, 2, 5, 3], Some((&[5], &[3])), None), Stage::Over);
+        assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[2])), None), Stage::Over);
+        assert_eq!(stage_of(&[5, 2, 3], None, None), Stage::Over);
     }
 }

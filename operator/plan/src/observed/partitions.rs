@@ -148,7 +148,9 @@ impl Partitions {
         adding: &[i32],
     ) {
         let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        for broker in replicas {
+        // One that is not in sync and does not come by the move is waited for: it may restart.
+        let takes_part = |id: &&i32| in_sync.contains(id) || adding.contains(id);
+        for broker in replicas.iter().filter(takes_part) {
             self.moving.entry(*broker).or_insert(row);
         }
         self.add(index, leader, replicas, in_sync, adding);
@@ -205,7 +207,7 @@ impl Partitions {
         (0..).zip(&self.held).filter(|(_, held)| **held > 0).map(|(id, _)| id)
     }
 
-    /// A partition that moves and that a broker holds, comes to, or leaves.
+    /// A partition that moves and that a broker has in sync or is to take.
     #[must_use]
     pub fn moving_on(&self, broker: i32) -> Option<Partition<'_>> {
         self.get(usize::try_from(*self.moving.get(&broker)?).ok()?)

@@ -35,8 +35,8 @@ const POD: &str = "orders-broker-0-0";
 const SERVER: [&str; 2] = ["--bootstrap-server", "orders-plain-bootstrap:9092"];
 
 #[tokio::test]
-async fn scaled() -> anyhow::Result<()> {
-    play("scaled", scenario).await
+async fn brokers_leave_and_join() -> anyhow::Result<()> {
+    play("brokers", scenario).await
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
@@ -52,7 +52,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         claims(stage).await?.contains("orders-broker-3-d0"),
         "a claim that should stay is gone"
     );
-    say(&format!("scaled: a chosen broker of five left after {}", spell(took)));
+    say(&format!("brokers: a chosen broker of five left after {}", spell(took)));
     verifier.goes_on().await?;
 
     let delete = json!({ "whenScaled": "Delete" });
@@ -65,7 +65,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         Ok(if gone { Ok(()) } else { Err(format!("{claims:?}")) })
     })
     .await?;
-    say(&format!("scaled: from 4 to 3 brokers after {}, one claim gone", spell(took)));
+    say(&format!("brokers: from 4 to 3 brokers after {}, one claim gone", spell(took)));
     verifier.goes_on().await?;
 
     joined(&cluster).await?;
@@ -73,7 +73,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     while_the_operator_dies(&cluster, &verifier).await?;
     at_rest(&cluster).await?;
     verifier.goes_on().await?;
-    verifier.verdict_of_planned("scaled").await
+    verifier.verdict_of_planned("brokers").await
 }
 
 /// Two of five are to leave, and are called back while their partitions move, slowly because somebody
@@ -85,7 +85,7 @@ async fn called_back(cluster: &Cluster<'_>, verifier: &Verifier<'_>) -> anyhow::
     let began = Instant::now();
     cluster.waits_on(" now (", READY_WITHIN).await?;
     let words = cluster.status().await?.summary.unwrap_or_default().waiting_on.unwrap_or_default();
-    say(&format!("scaled: `{words}` after {}", spell(began.elapsed())));
+    say(&format!("brokers: `{words}` after {}", spell(began.elapsed())));
     verifier.goes_on().await?;
     ensure!(moving(cluster).await?, "nothing moves any more");
     scale(cluster, 5).await?;
@@ -97,7 +97,7 @@ async fn called_back(cluster: &Cluster<'_>, verifier: &Verifier<'_>) -> anyhow::
     ensure!(!found.contains("throttled.replicas="), "limits were left behind: {found}");
     ensure!(!found.contains("cordoned.log.dirs=*"), "a cordon was left behind: {found}");
     limit(cluster, None).await?;
-    say(&format!("scaled: called back half-way, as before after {}", spell(took)));
+    say(&format!("brokers: called back half-way, as before after {}", spell(took)));
     Ok(())
 }
 
@@ -137,7 +137,7 @@ async fn joined(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     brokers(cluster, &[0, 1, 2, 3, 4]).await?;
     let scale = cluster.api().get_scale(&cluster.name).await?.status.unwrap_or_default();
     ensure!(scale.replicas == 5, "the scale says {}", scale.replicas);
-    say(&format!("scaled: from 3 to 5 brokers after {}", spell(took)));
+    say(&format!("brokers: from 3 to 5 brokers after {}", spell(took)));
     Ok(())
 }
 
@@ -180,7 +180,7 @@ async fn while_the_operator_dies(
     let after = cluster.lives().await?;
     ensure!(after.iter().all(|(pod, life)| before.get(pod) == Some(life)), "others were touched");
     say(&format!(
-        "scaled: from 5 to 3 brokers, the operator killed {} times: over after {}",
+        "brokers: from 5 to 3 brokers, the operator killed {} times: over after {}",
         killed?,
         spell(started.elapsed())
     ));
