@@ -149,8 +149,8 @@ async fn while_the_operator_dies(
     let topic = ["--create", "--topic", "late", "--partitions", "40", "--replication-factor", "3"];
     kafka(cluster, "kafka-topics.sh", &topic).await?;
     let records = ["--topic", "late", "--num-records", "20000", "--record-size", "1000"];
-    let fast = ["--throughput", "-1"];
-    kafka(cluster, "kafka-producer-perf-test.sh", &[&records[..], &fast].concat()).await?;
+    let steadily = ["--throughput", "2000"];
+    kafka(cluster, "kafka-producer-perf-test.sh", &[&records[..], &steadily].concat()).await?;
     limit(cluster, Some("150000")).await?;
     let before = cluster.lives().await?;
     let started = Instant::now();

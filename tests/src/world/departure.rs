@@ -90,6 +90,8 @@ impl World {
             bail!("S2: broker {id} is unregistered while it runs");
         }
         self.registered.remove(&id);
+        // Nobody misses it any more.
+        self.forget_disruption(id);
         self.cordoned.remove(&id);
         Ok(())
     }

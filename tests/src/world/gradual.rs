@@ -77,9 +77,8 @@ impl World {
         if broker {
             self.registered.insert(id);
         }
-        if let Some(gradual) = self.gradual.as_mut().filter(|_| next == AgentState::Running) {
-            gradual.disrupted.remove(&id);
-            gradual.stopped.remove(&id);
+        if next == AgentState::Running {
+            self.forget_disruption(id);
         }
         self.activate();
         self.make_topic();
@@ -128,15 +127,20 @@ impl World {
         self.terminate_pod(id);
     }
 
+    /// A node is no disruption any more.
+    pub(super) fn forget_disruption(&mut self, id: i32) {
+        if let Some(gradual) = &mut self.gradual {
+            gradual.disrupted.remove(&id);
+            gradual.stopped.remove(&id);
+        }
+    }
+
     /// A pod has lost its StatefulSet.
     pub(super) fn lose_pod(&mut self, id: i32) {
-        match &mut self.gradual {
+        self.forget_disruption(id);
+        match self.gradual {
             None => self.remove_pod(id),
-            Some(gradual) => {
-                gradual.disrupted.remove(&id);
-                gradual.stopped.remove(&id);
-                self.terminate_pod(id);
-            }
+            Some(_) => self.terminate_pod(id),
         }
     }
 
