@@ -74,9 +74,16 @@ impl<'a> Verifier<'a> {
 
     /// As [`Verifier::verdict`], of operations that were planned: no producer had to wait for long.
     pub(crate) async fn verdict_of_planned(self, of: &str) -> anyhow::Result<()> {
+        let waited = self.has_waited_for_no_long_time(of).await;
+        self.verdict(of).await?;
+        waited
+    }
+
+    /// Fails if a producer had to wait for long up to now.
+    pub(crate) async fn has_waited_for_no_long_time(&self, of: &str) -> anyhow::Result<()> {
         let progress = self.ask("progress").await?;
         let gap = progress["longestGapMilliseconds"].as_u64().unwrap_or(u64::MAX);
-        self.verdict(of).await?;
+        say(&format!("{of}: longest wait for an acknowledgement up to now {gap} ms"));
         ensure!(
             gap <= GAP_MAX_MILLISECONDS,
             "a partition went {gap} ms without an acknowledgement: {progress:#}"
