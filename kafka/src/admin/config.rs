@@ -127,19 +127,9 @@ impl Cluster {
         &self,
         resource: &ConfigResource,
     ) -> Result<BTreeMap<String, ConfigEntry>, Error> {
-        let request = request(resource);
-        let target = resource.reader(self.listener());
-        let answer = self.ask(target, |_| request.clone()).await?;
-        let result = answer.response.results.first();
-        let result = result
-            .ok_or_else(|| answer.incomplete::<DescribeConfigsRequest>("the configuration"))?;
-        let (code, message) = (result.error_code, result.error_message.as_deref());
-        answer.item::<DescribeConfigsRequest>(&resource.subject(), code, message)?;
-        Ok(entries(result))
+        self.described(resource, request(resource)).await.map(|result| entries(&result))
     }
-}
 
-impl Cluster {
     /// One key of the configuration of a topic, a node or all nodes; `None` where it has no value there.
     ///
     /// # Errors
@@ -151,14 +141,25 @@ impl Cluster {
     ) -> Result<Option<String>, Error> {
         let one = asked(resource).with_configuration_keys(Some(vec![wire(key)]));
         let request = DescribeConfigsRequest::default().with_resources(vec![one]);
-        let answer = self.ask(resource.reader(self.listener()), |_| request.clone()).await?;
+        let result = self.described(resource, request).await?;
+        let found = result.configs.iter().find(|one| *one.name == *key);
+        Ok(found.and_then(|one| one.value.as_ref()).map(ToString::to_string))
+    }
+
+    /// The answer to a request about one resource.
+    async fn described(
+        &self,
+        resource: &ConfigResource,
+        request: DescribeConfigsRequest,
+    ) -> Result<DescribeConfigsResult, Error> {
+        let target = resource.reader(self.listener());
+        let answer = self.ask(target, |_| request.clone()).await?;
         let result = answer.response.results.first();
         let result = result
             .ok_or_else(|| answer.incomplete::<DescribeConfigsRequest>("the configuration"))?;
         let (code, message) = (result.error_code, result.error_message.as_deref());
         answer.item::<DescribeConfigsRequest>(&resource.subject(), code, message)?;
-        let found = result.configs.iter().find(|one| *one.name == *key);
-        Ok(found.and_then(|one| one.value.as_ref()).map(ToString::to_string))
+        Ok(result.clone())
     }
 }
 

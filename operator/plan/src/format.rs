@@ -90,8 +90,7 @@ fn empty_volumes(agent: &AgentStatus) -> Result<Vec<String>, Objection> {
 /// empty is judged for itself.
 #[must_use]
 pub fn unseen<'a>(identity: &'a Identity, agent: &AgentStatus, node_id: i32) -> Option<&'a str> {
-    let prefix = disk_key(node_id, "");
-    let mut recorded = identity.disks.keys().filter_map(|key| key.strip_prefix(prefix.as_str()));
+    let mut recorded = identity.disks_of(node_id).map(|(volume, _)| volume);
     recorded.find(|volume| !agent.disks.iter().any(|disk| disk.volume == **volume))
 }
 

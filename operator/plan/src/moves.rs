@@ -2,7 +2,7 @@
 //! limit lifted. Nothing of it is left behind, whatever is wished in the meantime, and what others move
 //! or limit is not touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ottla_crds::kafka_cluster::status::{MoveMemory, MovesMemory};
@@ -171,12 +171,11 @@ impl<'a> Task<'a> {
             return self.end();
         }
         let waits = |detail: String| {
-            let stays = if open.is_empty() { Vec::new() } else { unchanged(before) };
-            Steps {
-                memory: before.map(|memory| MovesMemory { wave: stays, ..memory.clone() }),
-                waiting_on: Some(detail),
-                ..Steps::default()
+            let mut memory = before.cloned();
+            if let Some(memory) = memory.as_mut().filter(|_| open.is_empty()) {
+                memory.wave.clear();
             }
+            Steps { memory, waiting_on: Some(detail), ..Steps::default() }
         };
         let rest = progress(self.kafka, needs, now);
         if let Some(held) = &self.held {
@@ -292,10 +291,6 @@ impl<'a> Task<'a> {
 
 const OVER: &str = "a wave of moves is over";
 
-fn unchanged(memory: Option<&MovesMemory>) -> Vec<MoveMemory> {
-    memory.map(|memory| memory.wave.clone()).unwrap_or_default()
-}
-
 fn still(count: usize) -> String {
     let verb = if count == 1 { "partition has" } else { "partitions have" };
     format!("{count} {verb} to move")
@@ -344,17 +339,14 @@ impl<'a> Now<'a> {
     }
 
     fn cancelled(&self) -> Option<Action> {
-        let mut partitions: Partitions<Option<Vec<i32>>> = Partitions::new();
-        for one in &self.cancel {
-            partitions.entry(one.topic.clone()).or_default().insert(one.partition, None);
-        }
-        let reason = "which lead where they are not wanted any more".to_owned();
-        (!partitions.is_empty()).then_some(Action::Reassign(Reassign {
-            limit: Throttle::default(),
-            partitions,
-            adds_replicas: false,
-            reason,
-        }))
+        (!self.cancel.is_empty()).then(|| {
+            Action::Reassign(Reassign {
+                limit: Throttle::default(),
+                partitions: by_partition(&self.cancel, |_| None),
+                adds_replicas: false,
+                reason: "which lead where they are not wanted any more".to_owned(),
+            })
+        })
     }
 
     /// The moves that begin, each with its limit as far as that is not set.
@@ -366,16 +358,29 @@ impl<'a> Now<'a> {
         let each = kinds.into_iter().filter_map(|(adds_replicas, reason)| {
             let adds = |one: &&&MoveMemory| (one.to.len() > one.from.len()) == adds_replicas;
             let moves: Vec<&MoveMemory> = self.begin.iter().filter(adds).copied().collect();
-            let mut partitions: Partitions<Option<Vec<i32>>> = Partitions::new();
-            for one in &moves {
-                let of_topic = partitions.entry(one.topic.clone()).or_default();
-                of_topic.insert(one.partition, Some(one.to.clone()));
-            }
-            let limit = throttle::set(kafka, memory, &moves);
-            let reason = reason.to_owned();
-            let reassign = Reassign { limit, partitions, adds_replicas, reason };
-            (!moves.is_empty()).then_some(Action::Reassign(reassign))
+            (!moves.is_empty()).then(|| {
+                Action::Reassign(Reassign {
+                    limit: throttle::set(kafka, memory, &moves),
+                    partitions: by_partition(&moves, |one| Some(one.to.clone())),
+                    adds_replicas,
+                    reason: reason.to_owned(),
+                })
+            })
         });
         each.collect()
     }
+}
+
+/// What is wished of each partition.
+fn by_partition(
+    moves: &[&MoveMemory],
+    wish: impl Fn(&MoveMemory) -> Option<Vec<i32>>,
+) -> Partitions<Option<Vec<i32>>> {
+    let mut partitions = Partitions::new();
+    for one in moves {
+        let of_topic: &mut BTreeMap<i32, Option<Vec<i32>>> =
+            partitions.entry(one.topic.clone()).or_default();
+        of_topic.insert(one.partition, wish(one));
+    }
+    partitions
 }

@@ -150,6 +150,14 @@ pub struct Identity {
     pub disks: BTreeMap<String, String>,
 }
 
+impl Identity {
+    /// The volumes of a node that are on record, each with its key in [`Identity::disks`].
+    pub fn disks_of(&self, node_id: i32) -> impl Iterator<Item = (&str, &String)> {
+        let prefix = disk_key(node_id, "");
+        self.disks.keys().filter_map(move |key| Some((key.strip_prefix(prefix.as_str())?, key)))
+    }
+}
+
 /// Key of a disk in [`Identity::disks`].
 #[must_use]
 pub fn disk_key(node_id: i32, volume: &str) -> String {

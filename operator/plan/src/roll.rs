@@ -66,13 +66,16 @@ pub(crate) fn plan(
         return steps;
     }
     let roll = remembered(before, &due, now);
+    // One that has left since is nobody to wait for.
+    let there = nodes.iter().filter(|node| roll.nodes.contains(&node.id));
+    let (done, undone): (Vec<&Node>, Vec<&Node>) =
+        there.partition(|node| is_done(observed, &due, node));
     steps.report = Some(Progress {
         since: roll.since.clone(),
-        of: roll.nodes.len(),
-        done: roll.nodes.iter().filter(|id| is_done(observed, nodes, &due, **id)).count(),
+        of: done.len() + undone.len(),
+        done: done.len(),
     });
-    let undone = roll.nodes.iter().filter(|id| !is_done(observed, nodes, &due, **id));
-    steps.undone = undone.copied().collect();
+    steps.undone = undone.into_iter().map(|node| node.id).collect();
     steps.memory = Some(roll);
     if let Some(kafka) = kafka.filter(|_| before.is_some() && well && leaders_away != Some(0)) {
         let count = kafka.partitions.tally().led_by_others;
@@ -95,10 +98,9 @@ fn remembered(before: Option<&RollMemory>, due: &[Outdated], now: Timestamp) -> 
     RollMemory { since, nodes: nodes.into_iter().collect() }
 }
 
-fn is_done(observed: &Observed, nodes: &[Node], due: &[Outdated], id: i32) -> bool {
-    let well = |node: &Node| safety::is_well(observed, node).is_ok();
-    !due.iter().any(|outdated| outdated.node.id == id)
-        && nodes.iter().any(|node| node.id == id && well(node))
+fn is_done(observed: &Observed, due: &[Outdated], node: &Node) -> bool {
+    !due.iter().any(|outdated| outdated.node.id == node.id)
+        && safety::is_well(observed, node).is_ok()
 }
 
 /// Nodes that do not serve come first: they have the least to lose. Then Dedicated controllers, then

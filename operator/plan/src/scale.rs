@@ -85,7 +85,7 @@ pub(crate) fn plan(
     let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
         return unchanged();
     };
-    let leaving = leaving(desired, observed, nodes, kafka);
+    let leaving = leaving(observed, nodes, kafka);
     let forbidden = forbidden(observed, kafka, nodes, &leaving);
     let task = Task {
         desired,
@@ -124,10 +124,11 @@ pub(crate) fn plan(
 }
 
 /// Brokers that exist in any way and that the spec does not ask for.
-fn leaving(desired: &Desired, observed: &Observed, nodes: &[Node], kafka: &Kafka) -> BTreeSet<i32> {
-    let wished = wished_brokers(desired, observed);
-    let mut known: BTreeSet<i32> =
-        nodes.iter().filter(|node| node.leaving).map(|node| node.id).collect();
+fn leaving(observed: &Observed, nodes: &[Node], kafka: &Kafka) -> BTreeSet<i32> {
+    let brokers = || nodes.iter().filter(|node| node.is_broker());
+    let wished: BTreeSet<i32> =
+        brokers().filter(|node| !node.leaving).map(|node| node.id).collect();
+    let mut known: BTreeSet<i32> = brokers().map(|node| node.id).collect();
     known.extend(kafka.brokers.keys());
     known.extend(kafka.partitions.holders());
     known.extend(remembered(observed));

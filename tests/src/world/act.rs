@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
-use ottla_plan::action::{Format, HeldBack, Leaf, RestartPod};
+use ottla_plan::action::{Format, HeldBack, Leaf, RestartPod, Unregister};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
@@ -229,14 +229,7 @@ impl World {
             Action::Create(object) => self.create(object),
             Action::Apply(rewrite) => self.store.apply(&rewrite.object, &rewrite.target),
             Action::RecordDisks { target, disks } => {
-                self.store.expect(Kind::ConfigMap, target)?;
-                let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
-                let noted = live.and_then(|live| live["data"][DISKS].as_str()).unwrap_or("{}");
-                let mut all: BTreeMap<String, String> =
-                    serde_json::from_str(noted).unwrap_or_default();
-                all.extend(disks.clone());
-                let text = serde_json::to_string(&all).unwrap_or_default();
-                self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
+                self.change_disks(target, |all| all.extend(disks.clone()))
             }
             Action::ForgetDisks { target, disks } => self.forget_disks(target, disks),
             Action::AlterConfig(changes) => self.alter_config(changes),
@@ -339,23 +332,36 @@ impl World {
         Ok(())
     }
 
-    /// What the operator hears of it, and a broken law. A restart is two writes: the StatefulSet, and
-    /// then the pod is deleted; and a move its limit, and then the move.
-    fn destroy(&mut self, action: &Action, outcome: &mut Outcome) -> Result<Result<(), Refused>> {
-        if let Action::RestartPod(RestartPod { set: Some(set), .. }) = action {
-            let applied = self
-                .write_mishap(outcome, |world| world.store.apply(&set.object, &set.target))
-                .and_then(|answer| answer);
-            if applied.is_err() {
-                return Ok(applied);
+    /// The first of the two writes that some actions are: a StatefulSet before its pod is deleted, a
+    /// limit before a move, a cordon gone before a registration.
+    fn first_write(&mut self, action: &Action) -> Result<(), Refused> {
+        match action {
+            Action::RestartPod(RestartPod { set: Some(set), .. }) => {
+                self.store.apply(&set.object, &set.target)
             }
+            Action::Reassign(reassign) => self.throttle(&reassign.limit),
+            Action::Unregister(Unregister { broker, uncordon: true }) => {
+                self.cordon(*broker, false);
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        if let Action::Reassign(reassign) = action {
-            let limited = self
-                .write_mishap(outcome, |world| world.throttle(&reassign.limit))
+    }
+
+    /// What the operator hears of it, and a broken law.
+    fn destroy(&mut self, action: &Action, outcome: &mut Outcome) -> Result<Result<(), Refused>> {
+        let is_twofold = matches!(
+            action,
+            Action::RestartPod(RestartPod { set: Some(_), .. })
+                | Action::Reassign(_)
+                | Action::Unregister(Unregister { uncordon: true, .. })
+        );
+        if is_twofold {
+            let first = self
+                .write_mishap(outcome, |world| world.first_write(action))
                 .and_then(|answer| answer);
-            if limited.is_err() {
-                return Ok(limited);
+            if first.is_err() {
+                return Ok(first);
             }
         }
         // A law that is broken is broken, whatever the operator hears.

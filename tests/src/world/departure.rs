@@ -21,7 +21,7 @@ impl World {
         target: &Target,
         disks: &[String],
     ) -> Result<(), Refused> {
-        self.store.expect(Kind::ConfigMap, target)?;
+        self.change_disks(target, |all| all.retain(|key, _| !disks.contains(key)))?;
         let known = |disk: &&String| {
             let id = disk.split('/').next().and_then(|id| id.parse().ok());
             id.is_none_or(|id: i32| self.registered.contains(&id) || self.pods.contains_key(&id))
@@ -30,24 +30,35 @@ impl World {
             self.broken = Some(format!("S5: disk {disk} is struck from the record"));
         }
         self.seen.retain(|disk| !disks.contains(disk));
+        Ok(())
+    }
+
+    /// Changes what the identity object knows of disks.
+    pub(super) fn change_disks(
+        &mut self,
+        target: &Target,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), Refused> {
+        self.store.expect(Kind::ConfigMap, target)?;
         let live = self.store.get(Kind::ConfigMap, &target.name).map(|child| &child.live);
         let noted = live.and_then(|live| live["data"][DISKS].as_str()).unwrap_or("{}");
         let mut all: BTreeMap<String, String> = serde_json::from_str(noted).unwrap_or_default();
-        all.retain(|key, _| !disks.contains(key));
+        change(&mut all);
         let text = serde_json::to_string(&all).unwrap_or_default();
         self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
     }
 
-    /// Holds S1 and S4 for what belongs to a node. A broker's name ends in its id.
+    /// Holds S1 and S4 for what belongs to a node. A Secret carries no id, and its name ends in it.
     pub(super) fn take_away(&mut self, delete: &Delete) -> Result<()> {
         let name = &delete.target.name;
         let label = "/metadata/labels/ottla.dev~1node-id";
         let child = self.store.get(delete.kind, name);
-        let id = child.and_then(|child| child.live.pointer(label)?.as_str()?.parse().ok());
+        let label = child.and_then(|child| child.live.pointer(label)?.as_str());
+        let suffix = name.rsplit('-').next().filter(|_| delete.kind == Kind::Secret);
+        let id = label.or(suffix).and_then(|id| id.parse().ok());
         if let Some(id) = id.filter(|_| delete.kind != Kind::ConfigMap) {
             self.hold_empty(id)?;
-            let lingers = self.topics.lingering.iter().any(|(_, broker)| *broker == id);
-            if delete.kind == Kind::PersistentVolumeClaim && lingers {
+            if delete.kind == Kind::PersistentVolumeClaim && self.lingers(id) {
                 bail!("S4: {name} is taken away and its disk was never empty");
             }
             if delete.kind != Kind::StatefulSet && self.pods.contains_key(&id) {
@@ -76,11 +87,15 @@ impl World {
         if let Some(one) = self.topics.partitions.iter().find(|one| one.replicas.contains(&id)) {
             bail!("S1: broker {id} is taken away and holds {}-{}", one.topic, one.number);
         }
-        let lingering = self.topics.lingering.iter().any(|(_, broker)| *broker == id);
-        if lingering && !self.is_fenced(id) {
+        if self.lingers(id) && !self.is_fenced(id) {
             bail!("S1: broker {id} is taken away and its disks are not empty");
         }
         Ok(())
+    }
+
+    /// Whether a broker's disks have replicas that nobody asks for any more.
+    fn lingers(&self, id: i32) -> bool {
+        self.topics.lingering.iter().any(|(_, broker)| *broker == id)
     }
 
     /// A live broker that is unregistered serves nobody until it is restarted.
@@ -92,7 +107,6 @@ impl World {
         self.registered.remove(&id);
         // Nobody misses it any more.
         self.forget_disruption(id);
-        self.cordoned.remove(&id);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-//! Partitions on their way to other brokers in the model world, and brokers that leave.
+//! Partitions on their way to other brokers in the model world, and what brokers that leave say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use ottla_crds::kafka_cluster::status::MoveMemory;
@@ -158,7 +158,7 @@ fn cancel(partition: &mut Partition) {
     }
 }
 
-fn change(list: &mut std::collections::BTreeSet<String>, change: &ListChange) {
+fn change(list: &mut BTreeSet<String>, change: &ListChange) {
     match change {
         ListChange::Nothing => {}
         ListChange::Append(entries) => list.extend(entries.iter().cloned()),

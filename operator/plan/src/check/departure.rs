@@ -7,7 +7,7 @@ use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{self, Group};
 use crate::object::Kind;
-use crate::observed::{Kafka, Observed, disk_key};
+use crate::observed::{Kafka, Observed};
 use crate::scale;
 
 /// A broker that leaves, and everything that is known.
@@ -131,10 +131,8 @@ impl Case<'_> {
     }
 
     fn is_off_record(&self) -> Result<(), Violation> {
-        let prefix = disk_key(self.id, "");
         let identity = self.fresh.identity.as_ref();
-        let known =
-            identity.is_some_and(|one| one.disks.keys().any(|key| key.starts_with(&prefix)));
+        let known = identity.is_some_and(|one| one.disks_of(self.id).next().is_some());
         unless(known, "S5", "the disk is on record as in use")
     }
 }

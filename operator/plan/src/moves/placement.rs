@@ -45,21 +45,22 @@ impl Placement {
     }
 
     fn count(&mut self, replicas: &[i32]) {
-        for (place, broker) in replicas.iter().enumerate() {
-            if let Some(target) = self.targets.get_mut(broker) {
-                target.replicas += 1;
-                target.leads += usize::from(place == 0);
-            }
+        replicas.iter().enumerate().for_each(|(place, broker)| self.add(*broker, place == 0, 0));
+    }
+
+    /// One replica more on a broker, and so much less room.
+    fn add(&mut self, broker: i32, leads: bool, bytes: u64) {
+        if let Some(target) = self.targets.get_mut(&broker) {
+            target.replicas += 1;
+            target.leads += usize::from(leads);
+            target.free_bytes = target.free_bytes.saturating_sub(bytes);
         }
     }
 
     /// Takes into account a move that goes on, as if nothing of it had been copied yet.
     pub(super) fn reserve(&mut self, one: &MoveMemory, bytes: Option<u64>) {
         for id in one.to.iter().filter(|id| !one.from.contains(id)) {
-            if let Some(target) = self.targets.get_mut(id) {
-                target.replicas += 1;
-                target.free_bytes = target.free_bytes.saturating_sub(bytes.unwrap_or_default());
-            }
+            self.add(*id, false, bytes.unwrap_or_default());
         }
     }
 
@@ -94,20 +95,8 @@ impl Placement {
         let mut rest = chosen.iter().copied();
         to.iter_mut().filter(|place| place.is_none()).for_each(|place| *place = rest.next());
         let to: Vec<i32> = to.into_iter().flatten().collect();
-        self.take(partition, &to, &chosen, bytes);
+        chosen.iter().for_each(|id| self.add(*id, to.first() == Some(id), bytes));
         Some(to)
-    }
-
-    fn take(&mut self, partition: &Partition<'_>, to: &[i32], chosen: &[i32], bytes: u64) {
-        for id in chosen {
-            if let Some(target) = self.targets.get_mut(id) {
-                target.replicas += 1;
-                target.leads += usize::from(to.first() == Some(id));
-                // One that is chosen again for a wave that goes on has copied a part of it already.
-                let new = !partition.replicas.contains(id);
-                target.free_bytes = target.free_bytes.saturating_sub(if new { bytes } else { 0 });
-            }
-        }
     }
 
     fn choose(&self, taken: &BTreeSet<i32>, bytes: u64) -> Option<i32> {

@@ -12,7 +12,7 @@ use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{self, Group};
 use crate::object::Kind;
-use crate::observed::{Answer, Child, Kafka, Observed, disk_key};
+use crate::observed::{Answer, Child, Kafka, Observed};
 
 /// What is known about brokers that leave.
 pub(super) struct Case<'a> {
@@ -145,8 +145,6 @@ impl Case<'_> {
                 reason: format!("broker {id} leaves and holds no partition any more"),
             })
         };
-        let emptied =
-            self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
         match (fenced, self.kafka.leavers.get(&id)) {
             (None, _) => Departure { actions: vec![stop()], ..Departure::default() },
             // Nobody knows what is on a disk that is offline, and Kafka asks for nothing of it.
@@ -154,7 +152,11 @@ impl Case<'_> {
                 Departure { actions: vec![stop()], ..Departure::default() }
             }
             (_, Some(Answer::Known(leaver))) if leaver.stored.is_empty() => Departure {
-                actions: if emptied { vec![stop()] } else { self.cordon(id).collect() },
+                actions: if self.was_seen_empty(id) {
+                    vec![stop()]
+                } else {
+                    self.cordon(id).collect()
+                },
                 emptied: true,
                 ..Departure::default()
             },
@@ -186,17 +188,16 @@ impl Case<'_> {
 
     /// Kafka does not know it any more: what Kubernetes has of it goes too.
     fn vanish(&self, id: i32) -> Departure {
-        let disks = self.recorded_disks(id);
+        let recorded = self.observed.identity.iter().flat_map(|identity| identity.disks_of(id));
+        let disks: Vec<String> = recorded.map(|(_, key)| key.clone()).collect();
         let mut actions = Vec::new();
-        let emptied =
-            self.observed.memory.drain.as_ref().is_some_and(|one| one.emptied.contains(&id));
         let node = self.desired.names.node(&node::broker(id));
         let of_node = |name: &str, child: &Child| {
             let of_broker = child.label(GROUP_LABEL) == Some(Group::Broker.word());
             name == node || (of_broker && child.label(NODE_LABEL) == Some(&id.to_string()))
         };
         let mut kinds = vec![Kind::ConfigMap, Kind::Secret];
-        if emptied && self.desired.reclaim == ReclaimPolicy::Delete {
+        if self.was_seen_empty(id) && self.desired.reclaim == ReclaimPolicy::Delete {
             kinds.push(Kind::PersistentVolumeClaim);
         }
         for kind in kinds {
@@ -215,10 +216,10 @@ impl Case<'_> {
         Departure { gone, actions, disks, ..Departure::default() }
     }
 
-    fn recorded_disks(&self, id: i32) -> Vec<String> {
-        let prefix = disk_key(id, "");
-        let recorded = self.observed.identity.iter().flat_map(|identity| identity.disks.keys());
-        recorded.filter(|key| key.starts_with(&prefix)).cloned().collect()
+    /// Whether its disks were seen empty before it was stopped.
+    fn was_seen_empty(&self, id: i32) -> bool {
+        let drain = self.observed.memory.drain.as_ref();
+        drain.is_some_and(|drain| drain.emptied.contains(&id))
     }
 
     fn forget(&self, disks: Vec<String>) -> Option<Action> {

@@ -142,12 +142,13 @@ async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), Re
 async fn reassign(cluster: &Cluster, change: &Reassign) -> Result<(), ReachError> {
     throttle(cluster, &change.limit).await?;
     let refused = cluster.reassign(&change.partitions, change.adds_replicas).await;
-    match refused.map_err(refusal)?.into_iter().next() {
-        None => Ok(()),
-        // A topic that was deleted meanwhile has no partition to move.
-        Some(first) if first.error.class() == Class::NotFound => Ok(()),
-        Some(first) => Err(refusal(first.error)),
-    }
+    let errors = refused.map_err(refusal)?.into_iter().map(|one| one.error);
+    first_refusal(errors).map_or(Ok(()), |error| Err(refusal(error)))
+}
+
+/// A topic that was deleted meanwhile has no partition to move, which says nothing of the others.
+fn first_refusal(errors: impl IntoIterator<Item = Error>) -> Option<Error> {
+    errors.into_iter().find(|error| error.class() != Class::NotFound)
 }
 
 /// The cordon goes first, by the controllers: the broker itself is gone, and its configuration would
@@ -159,5 +160,27 @@ async fn unregister(controllers: &Cluster, unregister: &Unregister) -> Result<()
     match controllers.unregister_broker(unregister.broker).await {
         Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_kafka::{Endpoint, ErrorCode};
+
+    use super::*;
+
+    #[test]
+    fn a_deleted_topic_hides_no_refusal_of_another() {
+        let refused = |code| Error::Refused {
+            call: "AlterPartitionReassignments",
+            peer: Endpoint::new("localhost", 9091),
+            subject: "partition paid-0".to_owned(),
+            code: ErrorCode::new(code),
+            message: None,
+        };
+        let (deleted, invalid) = (3, 39);
+        let found = first_refusal([refused(deleted), refused(invalid)]);
+        assert_eq!(found.and_then(|error| error.code()), Some(ErrorCode::new(invalid)));
+        assert!(first_refusal([refused(deleted)]).is_none());
     }
 }
