@@ -49,16 +49,16 @@ pub(crate) fn up(state: &State) -> anyhow::Result<()> {
         let kubectl = kubectl(state);
         let leases = ready::leases(&kubectl)?;
         start_all(state, &control_plane::second(state, &kubernetes)?)?;
-        let mut started = Vec::new();
+        let mut kubelets = Vec::new();
         for node in &KUBERNETES_NODES {
             kubernetes_node::proxy(state, node, &kubernetes).start(state)?;
-            if kubernetes_node::kubelet(state, node, &kubernetes)?.start(state)? {
-                started.push(node);
-            }
+            let kubelet = kubernetes_node::kubelet(state, node, &kubernetes)?;
+            let started = kubelet.start(state)?;
+            kubelets.push(ready::Kubelet { program: kubelet, node, started });
         }
         kubectl.apply(include_str!("../../manifests/storage.yaml"))?;
         kubectl.apply(include_str!("../../manifests/coredns.yaml"))?;
-        ready::nodes(&kubectl, &leases, &started)
+        ready::nodes(state, &kubectl, &leases, &mut kubelets)
     })?;
     step::run("name service", || {
         ready::names(&kubectl(state))?;

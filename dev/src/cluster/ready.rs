@@ -8,8 +8,10 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::cluster::kubectl::Kubectl;
-use crate::cluster::program;
+use crate::cluster::program::{self, Program};
 use crate::cluster::state::{DNS_ADDRESS, KUBERNETES_NODES, KubernetesNode, State};
 use crate::command::{run, succeeds};
 use crate::wait;
@@ -46,13 +48,31 @@ pub(crate) fn leases(kubectl: &Kubectl) -> anyhow::Result<Leases> {
         .collect())
 }
 
+/// A kubelet that is waited for.
+pub(crate) struct Kubelet {
+    /// How it is started.
+    pub(crate) program: Program,
+    /// Its node.
+    pub(crate) node: &'static KubernetesNode,
+    /// Whether it was started just now, so that its node's last lease is from before.
+    pub(crate) started: bool,
+}
+
 /// Waits for the nodes to be ready, and for those that were started to renew their lease.
+///
+/// A kubelet that ends meanwhile is started again, as a service manager would: all of them
+/// take the same socket for device plugins, which has no setting, and of two that start at
+/// the same moment one may find it taken and end.
 pub(crate) fn nodes(
+    state: &State,
     kubectl: &Kubectl,
     before: &Leases,
-    started: &[&KubernetesNode],
+    kubelets: &mut [Kubelet],
 ) -> anyhow::Result<()> {
-    wait::until("the nodes to be ready", PATIENCE, || {
+    let waited = wait::until("the nodes to be ready", PATIENCE, || {
+        for kubelet in &mut *kubelets {
+            kubelet.started |= kubelet.program.start(state)?;
+        }
         let ready = r#"jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status} "#;
         let path = format!("{ready}{{end}}");
         let said = run(&mut kubectl.command(["get", "nodes", "-o", &path])).unwrap_or_default();
@@ -61,9 +81,12 @@ pub(crate) fn nodes(
             return Ok(false);
         }
         let now = leases(kubectl).unwrap_or_default();
-        Ok(started.iter().all(|node| {
-            now.get(node.name).is_some_and(|version| before.get(node.name) != Some(version))
-        }))
+        let renewed = |node: &str| now.get(node).is_some_and(|now| before.get(node) != Some(now));
+        Ok(kubelets.iter().all(|kubelet| !kubelet.started || renewed(kubelet.node.name)))
+    });
+    waited.with_context(|| {
+        let end = |kubelet: &Kubelet| program::log_end(&state.log(&kubelet.program.name));
+        kubelets.iter().map(end).collect::<Vec<_>>().join("\n")
     })
 }
 
