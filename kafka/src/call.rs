@@ -84,6 +84,7 @@ pub(crate) mod tests {
             $function::<m::AlterPartitionReassignmentsRequest>($($argument),*);
             $function::<m::ListPartitionReassignmentsRequest>($($argument),*);
             $function::<m::UnregisterBrokerRequest>($($argument),*);
+            $function::<m::UpdateFeaturesRequest>($($argument),*);
             $function::<m::InitProducerIdRequest>($($argument),*);
             $function::<m::ProduceRequest>($($argument),*);
             $function::<m::FetchRequest>($($argument),*);

@@ -16,10 +16,12 @@ pub(crate) const RECORDED_PORT: u16 = 19092;
 
 /// The conversations in the order in which they are recorded: later ones need what earlier ones
 /// made. Each is also the name of a file.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 22] = [
     "describe_cluster",
     "describe_quorum",
     "describe_features",
+    "raise_feature",
+    "raise_feature_back",
     "create_topics",
     "create_partitions",
     "describe_topics",
@@ -52,6 +54,8 @@ pub(crate) async fn hold(name: &str, cluster: &Cluster) -> String {
         "describe_cluster" => text(cluster.describe_cluster().await),
         "describe_quorum" => text(cluster.describe_quorum().await),
         "describe_features" => text(cluster.describe_features().await),
+        "raise_feature" => text(cluster.raise_feature("transaction.version", 2).await),
+        "raise_feature_back" => text(cluster.raise_feature("transaction.version", 1).await),
         "create_topics" => text(cluster.create_topics(&new_topics(), false).await),
         "create_partitions" => {
             text(cluster.create_partitions(&[(TOPIC.to_owned(), 2)], false).await)
