@@ -210,8 +210,17 @@ pub fn holds(wanted: &Value, live: &Value) -> bool {
 /// The value of a key in a map whose earlier keys have been looked at: both are in the order of their
 /// keys. Most keys are there, and telling that two are the same costs less than their order.
 fn next_of<'a>(rest: &mut Peekable<Iter<'a>>, key: &String) -> Option<&'a Value> {
-    while rest.next_if(|(found, _)| *found != key && *found < key).is_some() {}
-    rest.next_if(|(found, _)| *found == key).map(|(_, live)| live)
+    loop {
+        let (found, live) = *rest.peek()?;
+        if found == key {
+            rest.next();
+            return Some(live);
+        }
+        if found > key {
+            return None;
+        }
+        rest.next();
+    }
 }
 
 fn field_holds(key: &str, wanted: &Value, live: Option<&Value>) -> bool {

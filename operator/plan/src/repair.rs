@@ -131,10 +131,10 @@ fn set(
     }
     let pod = observed.pods.get(&node.id);
     let template = stateful_set::template_hash(&wanted.set.own);
-    let same_template = stateful_set::template_hash(&child.live) == template;
     let idle = pod.is_none_or(|pod| serves_nobody(observed, node, pod));
     let same =
         desired_hash(&child.live) == Some(wanted.set.hash()) && wanted.set.is_in(&child.live);
+    let same_template = same || stateful_set::template_hash(&child.live) == template;
     if !same && (same_template || idle) {
         steps.actions.push(Action::Apply(rewrite(wanted.set.clone(), child)));
     }

@@ -44,9 +44,9 @@ pub(crate) fn reason(
     let case = Case { desired, observed, node, pod, wanted, now };
     let mut reasons: Vec<String> =
         [asked(&case), certificate(&case)].into_iter().flatten().collect();
-    let wish = stateful_set::wish(&wanted.set.own);
-    let other_wish = pod.wish.is_some() && pod.wish.as_deref() != wish;
-    if outdated && other_wish {
+    let other_wish =
+        || pod.wish.is_some() && pod.wish.as_deref() != stateful_set::wish(&wanted.set.own);
+    if outdated && other_wish() {
         let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
         let unnamed = wishes.is_empty().then(|| "the spec of its pod changed".to_owned());
         reasons.extend(wishes.into_iter().chain(unnamed));
