@@ -45,7 +45,9 @@ pub const KAFKA_VERSIONS: [&str; 3] = ["4.2.1", "4.3.1", "4.4.0"];
     printcolumn(name = "Waiting on", type_ = "string", json_path = ".status.summary.waitingOn"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 32 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be at most 32 characters of a-z, 0-9 and '-', begin with a letter and end with a letter or digit: it becomes part of DNS names")
+        .message("metadata.name must be at most 32 characters of a-z, 0-9 and '-', begin with a letter and end with a letter or digit: it becomes part of DNS names"),
+    validation = Rule::new("self.spec.version == oldSelf.spec.version || !has(oldSelf.status) || !has(oldSelf.status.version) || !has(oldSelf.status.version.allowed) || self.spec.version in oldSelf.status.version.allowed")
+        .message(Message::Expression("'spec.version cannot become ' + self.spec.version + ': features are switched on that it does not know; choose one of ' + oldSelf.status.version.allowed.join(', ')".into()))
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -61,9 +63,10 @@ pub const KAFKA_VERSIONS: [&str; 3] = ["4.2.1", "4.3.1", "4.4.0"];
         .message("racks cannot be added or removed yet: the disks of nodes lie where they lie"),
 )]
 pub struct KafkaClusterSpec {
-    /// The Kafka release to run.
+    /// The Kafka release to run. Another one is taken node by node, controllers first; the way back is
+    /// open until the features of the new one are switched on. `status.version.allowed` lists the
+    /// releases that may be taken.
     #[schemars(extend("enum" = KAFKA_VERSIONS))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("version cannot be changed yet: this release of Ottla creates clusters and does not upgrade them"))]
     pub version: String,
     /// Image to run instead of the one that follows from `version`. It must hold that release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,9 @@ pub struct KafkaClusterSpec {
     /// How nodes are restarted one after another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roll: Option<Roll>,
+    /// When another Kafka release is there to stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
     /// Stops every write for this cluster, and says so in the status. Deletion still works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -182,6 +188,32 @@ pub enum AllowUnavailable {
     SingleReplica,
     /// Partitions with as many replicas as `min.insync.replicas` asks for, too.
     Any,
+}
+
+/// When another Kafka release is there to stay.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upgrade {
+    /// Whether the features of a new release are switched on by themselves. From then on there is no
+    /// way back to the release before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalize: Option<Finalize>,
+    /// How long the first broker with another release runs before others follow, and all nodes run
+    /// with it before its features are switched on, such as `10m` or `1h30m`. `10m` where it is
+    /// not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]{1,6}[smhd]){1,4}$"))]
+    pub soak: Option<String>,
+}
+
+/// Whether the features of a new release are switched on by themselves.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finalize {
+    /// Once all nodes have run with it for as long as `soak` says.
+    #[default]
+    Automatic,
+    /// Not before this is set to `Automatic`.
+    Manual,
 }
 
 /// How brokers are spread over failure zones: Kafka's `broker.rack` and the pods' node affinity.

@@ -199,7 +199,8 @@ async fn harmless(
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
-            | Action::Unregister(_) => Ok(()),
+            | Action::Unregister(_)
+            | Action::RaiseFeature(_) => Ok(()),
         }
     };
     context.leadership.within_tenure(effect).await.map_err(ActError::NotLeading)?
@@ -228,9 +229,10 @@ async fn destructive(
             Action::Delete(delete) => {
                 object::delete(&context.client, namespace, delete.kind, &delete.target).await
             }
-            Action::Reassign(_) | Action::Cordon { .. } | Action::Unregister(_) => {
-                kafka(context, ways, action).await
-            }
+            Action::Reassign(_)
+            | Action::Cordon { .. }
+            | Action::Unregister(_)
+            | Action::RaiseFeature(_) => kafka(context, ways, action).await,
             _ => Ok(()),
         }
     };

@@ -70,6 +70,7 @@ pub async fn observe(
         owner: status.operator,
         memory: status.memory,
         recorded_cluster_id: status.cluster_id,
+        recorded_features: status.version.unwrap_or_default().features,
         deleting: cluster.metadata.deletion_timestamp.is_some(),
         claims: facts::claims(&found.children),
         children: found.children,

@@ -14,7 +14,8 @@ const AFTER_A_WRITE: Duration = Duration::from_millis(100);
 /// While something is under way, it is looked at this often.
 const UNDER_WAY: Duration = Duration::from_millis(500);
 
-/// What only a person can mend is looked at this often, so that mending it shows soon.
+/// What only a person can mend is looked at this often, so that mending it shows soon, and so is the
+/// clock.
 const NEEDS_A_PERSON: Duration = Duration::from_secs(5);
 
 /// After a failed write, so that a broken API server is not hammered.
@@ -48,7 +49,7 @@ fn next_pass(
         AFTER_A_WRITE
     } else if under_way() {
         UNDER_WAY
-    } else if waiting().any(ottla_plan::WaitingOn::needs_person) {
+    } else if waiting().any(|one| one.needs_person() || one.is_for_time()) {
         NEEDS_A_PERSON.min(rest)
     } else {
         rest

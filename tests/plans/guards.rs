@@ -15,6 +15,8 @@ use serde_json::json;
 
 #[path = "guards/departure.rs"]
 mod departure;
+#[path = "guards/upgrade.rs"]
+mod upgrade;
 
 /// A destructive action in a world that permits it.
 struct Scene {
@@ -30,6 +32,7 @@ type Case = (&'static str, fn(&mut Scene));
 fn cases(action: &Action) -> &'static [Case] {
     match action {
         Action::RestartPod(restart) if restart.is_of_idle_node => &IDLE_RESTART,
+        Action::RestartPod(restart) if restart.node_id == upgrade::BROKER => &upgrade::RESTART,
         Action::RestartPod(_) => &RESTART,
         Action::Format(format) if format.node_id == VOTER => &FORMAT_OF_A_VOTER,
         Action::Format(_) => &FORMAT,
@@ -41,6 +44,7 @@ fn cases(action: &Action) -> &'static [Case] {
         },
         Action::Reassign(_) => &departure::REASSIGN,
         Action::Unregister(_) => &departure::UNREGISTER,
+        Action::RaiseFeature(_) => &upgrade::RAISE,
         Action::Cordon { cordoned: true, .. } => &departure::CORDON,
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
@@ -172,6 +176,8 @@ fn without_any_one_guard_something_would_be_permitted() {
         departure::unregistration,
         departure::secret,
         departure::claim,
+        upgrade::broker,
+        upgrade::raise,
     ];
     for scene in scenes {
         let permitted = scene();
@@ -195,6 +201,7 @@ fn kind(action: &Action) -> &'static str {
         Action::Delete(delete) => delete.kind.word(),
         Action::Reassign(_) => "reassign",
         Action::Unregister(_) => "unregister",
+        Action::RaiseFeature(_) => "raise",
         Action::Cordon { .. } => "cordon",
         _ => "harmless",
     }

@@ -49,6 +49,14 @@ fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
     );
 }
 
+#[test]
+fn an_upgrade_survives_a_crash_at_every_write() {
+    for dedicated in [false, true] {
+        let birth = Birth { oldest: false, dedicated, five: false };
+        survives(birth, &["spec", "version"], &json!("4.4.0"));
+    }
+}
+
 fn survives(birth: Birth, path: &[&str], value: &Value) {
     let end = |mishap| end(birth, path, value, mishap);
     let undisturbed = end(None).expect("an operation without any mishap");
@@ -95,7 +103,8 @@ fn disturbed(world: &mut World, write: usize, mishap: Mishap) -> bool {
         let noticed = world.notice_budgets();
         let advanced = world.advance_all();
         let copied = world.copy();
-        if !outcome.changed_something() && !noticed && !advanced && !copied {
+        let still = !outcome.changed_something() && !noticed && !advanced && !copied;
+        if still && !world.wait().unwrap() {
             return false;
         }
     }

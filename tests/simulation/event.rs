@@ -67,6 +67,10 @@ pub(crate) enum Event {
     HalfAYear,
     /// Somebody opens a budget by hand.
     OpenBudget,
+    /// The spec names another release.
+    Release(u8),
+    /// The spec says when a release is there to stay.
+    Upgrade(u8),
     /// The spec asks for so many brokers.
     Scale(u8),
     /// The spec excludes a broker, or none.
@@ -93,7 +97,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..88) {
+        match rng.u8(0..91) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -136,6 +140,8 @@ impl Event {
             84 => Event::DeleteRecords,
             85 | 86 => Event::Lag,
             87 => Event::Reclaim(number),
+            88 | 89 => Event::Release(number),
+            90 => Event::Upgrade(number),
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

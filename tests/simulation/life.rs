@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use fastrand::Rng;
-use ottla_plan::Plan;
+use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
+use ottla_plan::observed::Answer;
+use ottla_plan::{Plan, release};
 use ottla_tests::world::{BAD_OPTION, Outcome, Seen, World, manifest};
 use serde_json::{Value, json};
 
@@ -244,6 +246,20 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
             let reclaim = json!({ "whenScaled": policy });
             world.edit(&["spec", "brokers", "storage", "reclaim"], reclaim)
         }
+        Event::Release(number) => {
+            let release = KAFKA_VERSIONS[usize::from(number) % KAFKA_VERSIONS.len()];
+            let allowed = world.status().version.unwrap_or_default().allowed;
+            // The definition refuses any other.
+            if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == release) {
+                return Ok(());
+            }
+            world.edit(&["spec", "version"], release.into())
+        }
+        Event::Upgrade(number) => {
+            let finalize = if number.is_multiple_of(3) { "Manual" } else { "Automatic" };
+            let soak = ["10s", "10m"][usize::from(number / 3 % 2)];
+            world.edit(&["spec", "upgrade"], json!({ "finalize": finalize, "soak": soak }))
+        }
         Event::Scale(number) => {
             world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into())
         }
@@ -269,6 +285,8 @@ pub(crate) fn settle(
     world.hear_all();
     world.ready_all();
     edit(world, Event::GoodOption)?;
+    edit(world, Event::Upgrade(1))?;
+    go_where_there_is_a_way(world)?;
     for _ in 0..ROUNDS_MAX {
         let outcome = world.pass()?;
         note(world, &outcome, probes, trace);
@@ -276,10 +294,25 @@ pub(crate) fn settle(
         let advanced = world.advance_all();
         let copied = world.copy();
         world.produce();
-        if !outcome.changed_something() && !noticed && !advanced && !copied {
+        let still = !outcome.changed_something() && !noticed && !advanced && !copied;
+        if still && !world.wait()? {
             world.at_rest(&outcome.not_done).context("at the end")?;
             return world.as_wished().context("at the end");
         }
     }
     bail!("L1: the world does not come to rest");
+}
+
+/// A person names a release again that knows what is switched on.
+fn go_where_there_is_a_way(world: &mut World) -> Result<()> {
+    // The status may be from before the last feature was switched on.
+    let Answer::Known(kafka) = world.observe().kafka else { return Ok(()) };
+    let allowed = release::allowed(&kafka.features);
+    let wanted = world.desired().map(|desired| desired.version).unwrap_or_default();
+    match allowed.first() {
+        Some(oldest) if !allowed.contains(&wanted) => {
+            world.edit(&["spec", "version"], oldest.clone().into())
+        }
+        _ => Ok(()),
+    }
 }

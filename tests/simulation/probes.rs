@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 29] = [
+const WORDS: [(&str, &str); 38] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -38,6 +38,15 @@ const WORDS: [(&str, &str); 29] = [
     ("moves wait for a roll", "waits for the roll"),
     ("moves wait for others'", "waits for a move of others"),
     ("disks struck", "strike from ConfigMap"),
+    ("reason: a newer release", "Kafka 4.3.1 -> 4.4.0"),
+    ("reason: an older release", "Kafka 4.4.0 -> 4.3.1"),
+    ("held: controllers first", " first"),
+    ("held: one broker is watched", "before others follow"),
+    ("held: a release is watched", "and there is no way back"),
+    ("a feature switched on", "is there to stay"),
+    ("features stay off", "so that the way back is open"),
+    ("no way back", "and could not read what it says"),
+    ("new disks wait for a release", "is not there to stay yet"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
 ];

@@ -11,6 +11,7 @@ use ottla_plan::desired::{Problem, Settings};
 use ottla_plan::names::Names;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Certificate, Partitions};
+use ottla_plan::status::remember;
 use ottla_plan::{Action, Desired, Plan, check, cluster};
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ mod observe;
 mod seen;
 mod store;
 mod topics;
+mod upgrade;
 
 pub use act::{Mishap, Outcome};
 pub use gradual::BAD_OPTION;
@@ -76,6 +78,8 @@ pub struct World {
     broken: Option<String>,
     kafka: KafkaMood,
     topics: Topics,
+    /// What is switched on.
+    features: BTreeMap<String, i32>,
     /// What is set for all nodes.
     dynamic_config: BTreeMap<String, String>,
     /// Objects of strangers that stood in the way of a write.
@@ -130,6 +134,7 @@ impl World {
             broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),
+            features: BTreeMap::new(),
             dynamic_config: BTreeMap::new(),
             strangers: BTreeSet::new(),
             gradual: None,
@@ -231,7 +236,7 @@ impl World {
     /// Marks the KafkaCluster as ours and remembers what a plan asks to remember.
     fn stamp(&mut self, plan: &Plan) {
         self.own(INSTALLATION);
-        self.cluster.status.get_or_insert_default().memory = plan.memory.clone();
+        remember(self.cluster.status.get_or_insert_default(), plan);
     }
 
     fn seconds(&mut self, seconds: i64) -> Result<()> {

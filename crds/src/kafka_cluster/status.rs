@@ -59,6 +59,10 @@ pub struct VersionStatus {
     /// The releases that nodes run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<String>,
+    /// The releases that `spec.version` may name: those that know every feature that is switched on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 16)))]
+    pub allowed: Vec<String>,
     /// Kafka's finalised features, such as `metadata.version`, by their levels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, i32>,
@@ -128,6 +132,9 @@ pub struct Memory {
     /// Partitions that are being moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<MovesMemory>,
+    /// A feature that is about to be switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raise: Option<RaiseMemory>,
 }
 
 impl Memory {
@@ -189,6 +196,16 @@ pub struct MoveMemory {
     pub from: Vec<i32>,
     /// The brokers that are to hold it.
     pub to: Vec<i32>,
+}
+
+/// A feature that is about to be switched on, or was and is not in the status yet.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RaiseMemory {
+    /// Its name.
+    pub feature: String,
+    /// Its level then.
+    pub level: i32,
 }
 
 /// What is being done.

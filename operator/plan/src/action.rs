@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_crds::agent::FormatRequest;
 
 use crate::object::{Kind, Object};
+use crate::release::Raise;
 
 mod words;
 
@@ -155,6 +156,15 @@ pub struct Unregister {
     pub uncordon: bool,
 }
 
+/// A feature of a release that is switched on for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaiseFeature {
+    /// The release that every node runs.
+    pub release: String,
+    /// The feature and its levels.
+    pub raise: Raise,
+}
+
 /// What has to wait for an action that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldBack {
@@ -234,6 +244,8 @@ pub enum Action {
     Reassign(Reassign),
     /// Remove the registration of a broker that is gone for good, and its cordon.
     Unregister(Unregister),
+    /// Switch a feature on (KIP-584): there is no way back to a release that does not know it.
+    RaiseFeature(RaiseFeature),
     /// Delete a node's pod, so that it starts anew from the newest template.
     RestartPod(RestartPod),
     /// Delete an object that nothing needs any more.
@@ -250,7 +262,8 @@ impl Action {
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
-            | Action::Unregister(_) => true,
+            | Action::Unregister(_)
+            | Action::RaiseFeature(_) => true,
             Action::NewIdentity { .. }
             | Action::IssueAuthority { .. }
             | Action::IssueLeaf(_)
@@ -280,7 +293,9 @@ impl Action {
                 HeldBack::Nothing
             }
             Action::AlterConfig(_) => HeldBack::Restarts,
-            Action::Throttle(_) | Action::Cordon { .. } => HeldBack::Nothing,
+            Action::Throttle(_) | Action::Cordon { .. } | Action::RaiseFeature(_) => {
+                HeldBack::Nothing
+            }
             _ => HeldBack::Everything,
         }
     }
@@ -301,7 +316,7 @@ impl Action {
             | Action::Cordon { .. } => 4,
             Action::Format(_) => 5,
             Action::RestartPod(_) | Action::Reassign(_) => 6,
-            Action::Delete(_) | Action::Unregister(_) => 7,
+            Action::Delete(_) | Action::Unregister(_) | Action::RaiseFeature(_) => 7,
         }
     }
 }

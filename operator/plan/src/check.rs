@@ -10,6 +10,7 @@ use crate::observed::Observed;
 
 mod delete;
 mod departure;
+mod feature;
 mod format;
 mod reassign;
 mod restart;
@@ -99,6 +100,7 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::Reassign(reassign) => reassign::guards(reassign, desired, fresh),
         Action::Cordon { broker, cordoned: true } => departure::cordon(*broker, desired, fresh),
         Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
+        Action::RaiseFeature(raise) => feature::guards(raise, desired, fresh),
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
         | Action::IssueLeaf(_)

@@ -9,7 +9,8 @@ use crate::observed::{Answer, Observed};
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
 use crate::{
-    Action, Plan, certificate, configuration, format, identity, repair, resources, roll, scale,
+    Action, Plan, certificate, configuration, format, identity, release, repair, resources, roll,
+    scale, upgrade,
 };
 
 /// Plans one pass over a cluster.
@@ -22,7 +23,8 @@ use crate::{
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
 /// 7. The next restart of a roll, the next step of brokers that leave, the next wave of partitions that
 ///    move, and what of the configuration nodes take while they run.
-/// 8. Leftovers.
+/// 8. The features of a release that every node has run long enough.
+/// 9. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
     observed: &Observed,
@@ -103,7 +105,8 @@ fn work_on_nodes(
     plan: &mut Plan,
     now: Timestamp,
 ) {
-    let mismatches = identity::mismatches(desired, observed);
+    let mut mismatches = identity::mismatches(desired, observed);
+    mismatches.extend(upgrade::forbidden(desired, observed));
     if !mismatches.is_empty() {
         plan.report.waiting_on.extend(mismatches);
         return;
@@ -125,15 +128,19 @@ fn work_on_nodes(
     }
     let roll = roll::plan(desired, observed, nodes, outdated, now);
     let scale = scale::plan(desired, observed, nodes, &roll.undone, now);
-    plan.memory = Memory { roll: roll.memory, drain: scale.drain, moves: scale.moves };
+    let upgrade = upgrade::finalize(desired, observed, nodes, now);
+    plan.memory =
+        Memory { roll: roll.memory, drain: scale.drain, moves: scale.moves, raise: upgrade.memory };
     plan.report.roll = roll.report;
     plan.report.departures = scale.departures;
     plan.report.arrivals = scale.arrivals;
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.report.waiting_on.extend(scale.waiting_on);
+    plan.report.waiting_on.extend(upgrade.waiting_on);
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
+    plan.actions.extend(upgrade.actions);
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
@@ -159,6 +166,7 @@ fn describe(desired: &Desired, observed: &Observed, nodes: &[Node], report: &mut
     let explained = report.nodes.iter().any(|node| node.waiting_on.is_some());
     match &observed.kafka {
         Answer::Known(kafka) => {
+            report.allowed = Some(release::allowed(&observed.features()));
             report.features = Some(kafka.features.clone());
             let under_replicated = kafka.partitions.tally().under_replicated;
             if under_replicated.count > 0 && !explained {

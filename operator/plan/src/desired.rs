@@ -7,10 +7,10 @@ use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::listener::Listener;
 use ottla_crds::kafka_cluster::pod::{JvmOptions, PodOptions, Resources};
 use ottla_crds::kafka_cluster::storage::{ReclaimPolicy, Storage};
-use ottla_crds::kafka_cluster::{AllowUnavailable, KAFKA_VERSIONS, Placement, Racks};
+use ottla_crds::kafka_cluster::{AllowUnavailable, Finalize, KAFKA_VERSIONS, Placement, Racks};
 
 use crate::names::Names;
-use crate::quantity;
+use crate::{duration, quantity};
 
 mod configuration;
 mod storage;
@@ -107,6 +107,17 @@ pub struct Desired {
     pub racks: Option<Racks>,
     /// Which partitions a restart may make unavailable.
     pub allow_unavailable: AllowUnavailable,
+    /// When another release is there to stay.
+    pub upgrade: UpgradeDesired,
+}
+
+/// When another Kafka release is there to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpgradeDesired {
+    /// Whether its features are switched on by themselves.
+    pub finalize: Finalize,
+    /// How long it is watched before each step that is hard to take back.
+    pub soak_seconds: i64,
 }
 
 impl Desired {
@@ -128,6 +139,7 @@ impl Desired {
             &mut problems,
         );
         let controllers = controllers(cluster, &mut problems);
+        let upgrade = upgrade(cluster, &mut problems);
         check_counts(cluster, &mut problems);
         configuration::check(spec, &mut problems);
         configuration::check_cleaner(&spec.config, brokers.heap_bytes, &mut problems);
@@ -159,6 +171,7 @@ impl Desired {
             reclaim: spec.brokers.storage.reclaim.unwrap_or_default().when_scaled,
             racks: spec.racks.clone(),
             allow_unavailable: spec.roll.unwrap_or_default().allow_unavailable,
+            upgrade,
             settings: settings.clone(),
         })
     }
@@ -223,6 +236,24 @@ fn controllers(cluster: &KafkaCluster, problems: &mut Problems) -> Option<GroupD
     };
     let options = Options::of(&spec.resources, &spec.jvm, &spec.pod);
     Some(group("spec.controllers", spec.replicas, storage, options, problems))
+}
+
+/// Where the spec does not say how long another release is watched.
+const SOAK_SECONDS: i64 = 600;
+
+fn upgrade(cluster: &KafkaCluster, problems: &mut Problems) -> UpgradeDesired {
+    let spec = cluster.spec.upgrade.clone().unwrap_or_default();
+    let soak_seconds = spec.soak.map(|soak| {
+        duration::seconds(&soak).unwrap_or_else(|| {
+            let sentence = format!("`{soak}` is no duration; write one such as 10m or 1h30m");
+            problems.add("spec.upgrade.soak", sentence);
+            0
+        })
+    });
+    UpgradeDesired {
+        finalize: spec.finalize.unwrap_or_default(),
+        soak_seconds: soak_seconds.unwrap_or(SOAK_SECONDS),
+    }
 }
 
 fn group(

@@ -7,9 +7,9 @@ use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatReq
 
 use crate::action::Format;
 use crate::desired::Desired;
-use crate::identity;
 use crate::node::Node;
 use crate::observed::{Answer, Claim, Identity, Observed, disk_key};
+use crate::{identity, upgrade};
 
 /// Why a node that waits for the word to format does not get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,12 @@ fn check_disk(
     }
     if identity.voters.is_empty() {
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
+    }
+    if upgrade::is_soaking(desired, observed) {
+        return Err(Objection::Wait(format!(
+            "Kafka {} is not there to stay yet, and the release before might not read what it formats",
+            desired.version
+        )));
     }
     Ok(())
 }

@@ -296,6 +296,8 @@ pub struct Observed {
     pub owner: Option<String>,
     /// The status's `clusterId`.
     pub recorded_cluster_id: Option<String>,
+    /// The features that the status says are switched on.
+    pub recorded_features: BTreeMap<String, i32>,
     /// What an earlier pass wrote down for later ones.
     pub memory: Memory,
     /// Whether the KafkaCluster is being deleted.
@@ -354,6 +356,18 @@ impl Observed {
             self.identity.as_ref().is_some_and(|identity| identity.disks.contains_key(&key))
         };
         self.claims.values().filter(recorded).map(|claim| (claim.group, claim.node_id))
+    }
+
+    /// Every feature that is switched on as far as anybody knows, or is about to be.
+    #[must_use]
+    pub fn features(&self) -> BTreeMap<String, i32> {
+        let known = self.kafka.known().map(|kafka| &kafka.features);
+        let mut features = known.unwrap_or(&self.recorded_features).clone();
+        if let Some(raise) = &self.memory.raise {
+            let level = features.entry(raise.feature.clone()).or_default();
+            *level = raise.level.max(*level);
+        }
+        features
     }
 
     /// What a node's agent says, if it answered.

@@ -136,6 +136,26 @@ pub enum WaitingOn {
         /// What differs.
         detail: String,
     },
+    /// The spec names a release that cannot read what Kafka has written.
+    DowngradeForbidden {
+        /// Why, and what to do.
+        detail: String,
+    },
+    /// A release runs on one broker and is watched before others follow.
+    Soaking {
+        /// On which, and until when.
+        detail: String,
+    },
+    /// A release runs everywhere and is watched before its features are switched on.
+    Finalizing {
+        /// Until when, and what comes then.
+        detail: String,
+    },
+    /// A release runs everywhere, and its features stay switched off.
+    NotFinal {
+        /// Why, and what to do.
+        detail: String,
+    },
     /// Brokers leave.
     Draining {
         /// Which, by id.
@@ -201,6 +221,10 @@ impl WaitingOn {
             WaitingOn::RestartHeld { .. } => "RestartHeld",
             WaitingOn::RestartForbidden { .. } => "RestartForbidden",
             WaitingOn::RestartPending { .. } => "RestartPending",
+            WaitingOn::DowngradeForbidden { .. } => "DowngradeForbidden",
+            WaitingOn::Soaking { .. } => "Soaking",
+            WaitingOn::Finalizing { .. } => "Finalizing",
+            WaitingOn::NotFinal { .. } => "NotFinal",
             WaitingOn::Draining { .. } => "Draining",
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
             WaitingOn::MovingReplicas { .. } => "MovingReplicas",
@@ -223,6 +247,7 @@ impl WaitingOn {
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::DiskRefused { .. }
                 | WaitingOn::RestartForbidden { .. }
+                | WaitingOn::DowngradeForbidden { .. }
                 | WaitingOn::ScaleInForbidden { .. }
         )
     }
@@ -234,8 +259,16 @@ impl WaitingOn {
             self,
             WaitingOn::Paused
                 | WaitingOn::RestartPending { .. }
+                | WaitingOn::Finalizing { .. }
+                | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
         )
+    }
+
+    /// Whether nothing but time is waited for.
+    #[must_use]
+    pub fn is_for_time(&self) -> bool {
+        matches!(self, WaitingOn::Soaking { .. } | WaitingOn::Finalizing { .. })
     }
 }
 
@@ -258,6 +291,10 @@ impl fmt::Display for WaitingOn {
             ),
             WaitingOn::IdentityLost { detail }
             | WaitingOn::DataMismatch { detail }
+            | WaitingOn::DowngradeForbidden { detail }
+            | WaitingOn::Soaking { detail }
+            | WaitingOn::Finalizing { detail }
+            | WaitingOn::NotFinal { detail }
             | WaitingOn::ScaleInForbidden { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
@@ -398,6 +435,8 @@ pub struct Report {
     pub cluster_id: Option<String>,
     /// Finalised features, if Kafka answered.
     pub features: Option<std::collections::BTreeMap<String, i32>>,
+    /// The releases that know all of them.
+    pub allowed: Option<Vec<String>>,
 }
 
 impl Report {

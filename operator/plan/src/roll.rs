@@ -12,13 +12,14 @@ use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::repair::Outdated;
 use crate::report::{Progress, WaitingOn};
+use crate::upgrade;
 
 mod reason;
 mod safety;
 
 pub(crate) use reason::reason;
 pub use safety::{Hold, may_stop};
-pub(crate) use safety::{guards, is_well};
+pub(crate) use safety::{guards, is_well, is_well_or_nobody_yet};
 
 /// What a roll comes to in one pass.
 #[derive(Default)]
@@ -48,7 +49,8 @@ pub(crate) fn plan(
     let stays = |one: &Outdated| {
         let is_empty = kafka.is_some_and(|kafka| kafka.partitions.held_by(one.node.id) == 0);
         let well = safety::is_well(observed, &one.node).is_ok();
-        let gives_away = observed.memory.moves.is_some() && well;
+        let moves = observed.memory.moves.as_ref();
+        let gives_away = moves.is_some_and(|moves| !moves.wave.is_empty()) && well;
         !one.node.leaving || (!is_empty && !gives_away)
     };
     let outdated = outdated.into_iter().filter(stays);
@@ -60,7 +62,7 @@ pub(crate) fn plan(
     if due.is_empty() && before.is_none() {
         return steps;
     }
-    let well = nodes.iter().all(|node| safety::is_well(observed, node).is_ok());
+    let well = nodes.iter().all(|node| is_well_or_nobody_yet(observed, node).is_ok());
     let leaders_away = kafka.map(|kafka| kafka.partitions.tally().led_by_others.count);
     if due.is_empty() && well && leaders_away == Some(0) {
         return steps;
@@ -85,7 +87,7 @@ pub(crate) fn plan(
         return steps;
     }
     due.sort_by_key(|outdated| turn(observed, &outdated.node));
-    restart(desired, observed, nodes, due, &mut steps);
+    restart(desired, observed, nodes, due, now, &mut steps);
     steps
 }
 
@@ -116,13 +118,15 @@ fn restart(
     observed: &Observed,
     nodes: &[Node],
     due: Vec<Outdated>,
+    now: Timestamp,
     steps: &mut Steps,
 ) {
     let mut held = None;
     for outdated in due {
         let node = outdated.node.id;
         let reason = outdated.reason.unwrap_or_default();
-        match may_stop(desired, observed, nodes, &outdated.node) {
+        let soaked = || upgrade::soaked(desired, observed, nodes, &outdated.node, now);
+        match may_stop(desired, observed, nodes, &outdated.node).and_then(|()| soaked()) {
             Ok(()) => {
                 let detail = reason.clone();
                 steps.waiting_on.push(WaitingOn::Restarting { node, detail });
@@ -142,6 +146,9 @@ fn restart(
     match hold {
         // That node says for itself what it waits for.
         Hold::NotWell { said: true, .. } => {}
+        Hold::Soaking { sentence } => {
+            steps.waiting_on.push(WaitingOn::Soaking { detail: sentence });
+        }
         Hold::Forbidden { sentence } => {
             steps.waiting_on.push(WaitingOn::RestartForbidden { node, detail: sentence });
         }

@@ -33,7 +33,7 @@ pub fn status(
     let mut status = previous.clone();
     status.observed_generation = generation;
     status.operator = Some(installation.to_owned());
-    status.memory = plan.memory.clone();
+    remember(&mut status, plan);
     status.cluster_id = report.cluster_id.clone().or_else(|| previous.cluster_id.clone());
     if let Some(desired) = desired {
         describe(&mut status, desired, report);
@@ -46,6 +46,15 @@ pub fn status(
         .map(|condition| dated(previous, condition, generation, now))
         .collect();
     status
+}
+
+/// What later passes must know: what a plan remembers, and what is switched on, which it may have
+/// remembered until now.
+pub fn remember(status: &mut KafkaClusterStatus, plan: &Plan) {
+    status.memory = plan.memory.clone();
+    if let Some(features) = &plan.report.features {
+        status.version.get_or_insert_default().features = features.clone();
+    }
 }
 
 fn describe(status: &mut KafkaClusterStatus, desired: &Desired, report: &Report) {
@@ -77,11 +86,12 @@ fn version(status: &KafkaClusterStatus, desired: &Desired, report: &Report) -> V
         report.nodes.iter().filter_map(|node| node.version.clone()).collect();
     running.sort();
     running.dedup();
-    let before = status.version.as_ref().map(|version| version.features.clone());
+    let before = status.version.clone().unwrap_or_default();
     VersionStatus {
         target: desired.version.clone(),
         running,
-        features: report.features.clone().or(before).unwrap_or_default(),
+        allowed: report.allowed.clone().unwrap_or(before.allowed),
+        features: before.features,
     }
 }
 

@@ -8,7 +8,7 @@ use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
 use ottla_plan::Action;
-use ottla_plan::action::{ConfigChange, Reassign};
+use ottla_plan::action::{ConfigChange, RaiseFeature, Reassign};
 use ottla_plan::object::Kind;
 
 use super::status::Written;
@@ -52,6 +52,7 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
         Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
+        Action::RaiseFeature(_) => ("FeatureSwitchedOn", "SwitchOn"),
         Action::Delete(delete) if delete.kind == Kind::StatefulSet => ("Stopped", "Stop"),
         Action::Delete(delete) if delete.kind == Kind::PersistentVolumeClaim => {
             ("ClaimDeleted", "Delete")
@@ -64,6 +65,9 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Reassign(reassign) => moved(verb, reassign),
         Action::Cordon { broker, .. } => format!("{verb} broker {broker}"),
         Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
+        Action::RaiseFeature(RaiseFeature { raise, .. }) => {
+            format!("{verb} {} {}", raise.feature, raise.to)
+        }
         Action::Delete(delete) => format!("{verb} {}", delete.target.name),
         _ => verb.to_owned(),
     };

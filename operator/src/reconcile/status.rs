@@ -6,7 +6,7 @@ use kube::api::{Api, Patch, PatchParams};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 use ottla_plan::names::TAKE_OVER_ANNOTATION;
-use ottla_plan::status::status;
+use ottla_plan::status::{remember, status};
 use ottla_plan::{Desired, Plan};
 use serde_json::json;
 
@@ -72,7 +72,7 @@ pub async fn stamp(
         tracing::info!(cluster = cluster.name_any(), handed_over, "stamping the cluster as ours");
     }
     status.operator = Some(context.settings.installation.clone());
-    status.memory = plan.memory.clone();
+    remember(&mut status, plan);
     let written = patch(context, cluster, &status).await?.status.unwrap_or_default();
     if written.memory == plan.memory { Ok(()) } else { Err(StatusError::OldDefinition) }
 }

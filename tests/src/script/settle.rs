@@ -58,7 +58,7 @@ pub(super) fn live(world: &mut World) -> Result<String> {
             if world.observe() == before {
                 world.run_nodes();
             }
-            if world.observe() == before {
+            if world.observe() == before && !world.wait()? {
                 world.at_rest(&outcome.not_done)?;
                 return Ok(text);
             }

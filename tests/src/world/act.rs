@@ -247,7 +247,8 @@ impl World {
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
-            | Action::Unregister(_) => Ok(()),
+            | Action::Unregister(_)
+            | Action::RaiseFeature(_) => Ok(()),
         }
     }
 
@@ -377,6 +378,7 @@ impl World {
                     Ok(())
                 }
                 Action::Unregister(unregister) => world.unregister(unregister.broker),
+                Action::RaiseFeature(raise) => world.raise_feature(raise),
                 _ => Ok(()),
             };
         });
@@ -391,6 +393,7 @@ impl World {
             return Ok(());
         }
         self.hold_one_disruption(restart.node_id)?;
+        self.hold_order(restart.node_id)?;
         let served = !self.is_fenced(restart.node_id);
         let before = self.available();
         self.end_pod(restart.node_id);
@@ -425,9 +428,12 @@ impl World {
             let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
             self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
         }
+        let now = self.now.as_second();
         if let Some(pod) = self.pods.get_mut(&format.node_id) {
             pod.agent = Agent::Speaks(AgentState::Starting, None);
+            pod.started_at_seconds = now;
         }
+        self.hold_release(format.node_id);
         Ok(())
     }
 

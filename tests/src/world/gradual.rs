@@ -9,6 +9,7 @@ use ottla_plan::names::GROUP_LABEL;
 use ottla_plan::object::Kind;
 use serde_json::{Value, json};
 
+use super::nodes::has_jvm;
 use super::{Agent, World};
 
 /// An option of the JVM with which it does not start.
@@ -147,7 +148,7 @@ impl World {
     fn terminate_pod(&mut self, id: i32) {
         if let Some(pod) = self.pods.get_mut(&id) {
             pod.seen.terminating = true;
-            if matches!(pod.agent, Agent::Speaks(..)) {
+            if matches!(pod.agent, Agent::Speaks(state, _) if has_jvm(state)) {
                 pod.agent = Agent::Speaks(AgentState::Stopping, None);
             }
         }
@@ -181,11 +182,13 @@ impl World {
 
     /// A node's Kafka ends, and its container is started again.
     pub fn crash(&mut self, id: i32) {
+        let now = self.now.as_second();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.seen.terminating || !matches!(pod.agent, Agent::Speaks(AgentState::Running, _)) {
             return;
         }
         pod.agent = Agent::Speaks(AgentState::Recovering, None);
+        pod.started_at_seconds = now;
         pod.seen.ready = false;
         pod.seen.restarts += 1;
         self.hush(id);
@@ -318,7 +321,11 @@ impl World {
         }
         match plan.report.nodes.iter().find(|node| !node.ready) {
             Some(node) => bail!("L1: at rest, and node {} is not Ready", node.node.id),
-            None => self.hold_configuration().and_then(|()| self.hold_nothing_left()),
+            None => {
+                self.hold_features()?;
+                self.hold_configuration()?;
+                self.hold_nothing_left()
+            }
         }
     }
 

@@ -22,11 +22,14 @@ impl World {
         let agent = self.first_word(id);
         let claims = self.claims_of(id).count();
         let certificate = self.certificate_of(id);
+        let now = self.now.as_second();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
             pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
             pod.agent = agent;
             pod.certificate = certificate;
+            pod.started_at_seconds = now;
+            self.hold_release(id);
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Pod {
     pub(super) broker: bool,
     pub(super) controller: bool,
     pub(super) version: String,
+    /// When its Kafka was started.
+    pub(super) started_at_seconds: i64,
     /// What its Kafka was started with.
     pub(super) certificate: Option<Certificate>,
     /// Where everything takes its time: whether the active controller hears of its Kafka.
@@ -88,6 +90,8 @@ impl World {
         let metadata = &live["spec"]["template"]["metadata"];
         let annotation = |key: &str| metadata["annotations"][key].as_str().map(ToOwned::to_owned);
         let configuration = stateful_set::configuration(live).map(ToOwned::to_owned);
+        let named = configuration.as_ref().and_then(|name| self.release_of(name));
+        let version = named.unwrap_or_else(|| self.cluster.spec.version.clone());
         let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
         Pod {
             name: format!("{set}-0"),
@@ -109,7 +113,8 @@ impl World {
             configuration: configuration.unwrap_or_default(),
             broker: !metadata["labels"][BROKER_LABEL].is_null(),
             controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
-            version: self.cluster.spec.version.clone(),
+            version,
+            started_at_seconds: self.now.as_second(),
             certificate: None,
             heard: false,
             follows: false,
@@ -201,7 +206,7 @@ impl World {
         let first = self.pods.iter().find(|(_, pod)| pod.controller).map(|(id, _)| *id);
         let role = if first == Some(id) { QuorumRole::Leader } else { QuorumRole::Voter };
         JvmStatus {
-            started_at_seconds: self.now.as_second(),
+            started_at_seconds: pod.started_at_seconds,
             certificate_serial: pod.certificate.clone().map(|one| one.serial).unwrap_or_default(),
             certificate_expires_at_seconds: pod
                 .certificate
@@ -250,21 +255,12 @@ impl World {
             leader: voters.clone().find(|id| !self.is_fenced(*id)),
             voters: voters.map(|id| (id, behind(id))).collect(),
             partitions: self.stale.clone().unwrap_or_else(|| self.partitions()),
-            features: BTreeMap::from([("metadata.version".to_owned(), self.metadata_version())]),
+            features: self.features.clone(),
             dynamic_config: self.dynamic_config.clone(),
             reassignments: self.reassignments(),
             throttled: self.throttled(),
             leavers: self.leavers(),
         })
-    }
-
-    /// What a new cluster of its release finalises.
-    fn metadata_version(&self) -> i32 {
-        match self.cluster.spec.version.as_str() {
-            "4.2.1" => 29,
-            "4.3.1" => 30,
-            _ => 33,
-        }
     }
 
     /// Nodes that vote in the metadata quorum, whether they have a pod or not.

@@ -36,6 +36,7 @@ impl World {
             owner: status.operator,
             memory: status.memory,
             recorded_cluster_id: status.cluster_id,
+            recorded_features: status.version.unwrap_or_default().features,
             deleting: self.cluster.metadata.deletion_timestamp.is_some(),
             identity,
             identity_problem,

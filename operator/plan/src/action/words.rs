@@ -1,6 +1,6 @@
 //! Actions in words.
 
-use super::{Action, ConfigChange, Reassign, Rewrite, Throttle};
+use super::{Action, ConfigChange, RaiseFeature, Reassign, Rewrite, Throttle};
 
 impl Action {
     /// One line for people, the same in `explain`, in logs and in golden tests.
@@ -59,6 +59,10 @@ impl Action {
             Action::Unregister(unregister) => {
                 format!("unregister broker {}: it is gone for good", unregister.broker)
             }
+            Action::RaiseFeature(RaiseFeature { release, raise }) => format!(
+                "switch on {} {}, which was {}: Kafka {release} is there to stay",
+                raise.feature, raise.to, raise.from
+            ),
             Action::RestartPod(restart) => {
                 format!("restart pod {}: {}", restart.pod.name, restart.reason)
             }

@@ -10,6 +10,7 @@ use super::kept_metadata;
 use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Common, Kind, Object, hash};
+use crate::observed::{Observed, Pod};
 use crate::properties;
 
 /// The JVM is killed when it has not stopped after this long. Without a reachable controller,
@@ -89,4 +90,20 @@ pub fn is_node_configuration(live: &Value) -> bool {
     live.get("metadata")
         .and_then(|metadata| metadata.get("labels"))
         .is_some_and(|labels| labels.get(crate::names::NODE_LABEL).is_some())
+}
+
+/// The configuration that a pod was made with, as long as it is there.
+pub(crate) fn mounted<'a>(observed: &'a Observed, pod: &Pod) -> Option<&'a Value> {
+    let name = pod.configuration.as_ref()?;
+    Some(&observed.child(Kind::ConfigMap, name)?.live)
+}
+
+/// The node document that a pod was made with.
+pub(crate) fn mounted_document(observed: &Observed, pod: &Pod) -> Option<NodeDocument> {
+    document_in(mounted(observed, pod)?)
+}
+
+/// The node document in a node's ConfigMap.
+pub(crate) fn document_in(configuration: &Value) -> Option<NodeDocument> {
+    serde_json::from_str(configuration.pointer("/data/node.json")?.as_str()?).ok()
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ottla_crds::agent::NodeDocument;
 use serde_json::Value;
 
 use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
@@ -13,7 +12,7 @@ use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
 use crate::properties::CLEANER_BUFFER;
 use crate::repair::Wanted;
-use crate::resources::stateful_set;
+use crate::resources::{config_map, stateful_set};
 
 /// A node with what it runs and what it should run.
 struct Case<'a> {
@@ -113,8 +112,7 @@ fn configuration(case: &Case<'_>) -> Option<String> {
 }
 
 fn running_configuration<'a>(case: &Case<'a>) -> Option<&'a Value> {
-    let name = case.pod.configuration.as_ref()?;
-    Some(&case.observed.child(Kind::ConfigMap, name)?.live)
+    config_map::mounted(case.observed, case.pod)
 }
 
 fn properties(data: &Value) -> BTreeMap<&str, &str> {
@@ -123,8 +121,8 @@ fn properties(data: &Value) -> BTreeMap<&str, &str> {
 }
 
 fn java(case: &Case<'_>) -> Option<String> {
-    let before = document(&running_configuration(case)?["data"])?;
-    let after = document(&case.wanted.configuration.own["data"])?;
+    let before = config_map::mounted_document(case.observed, case.pod)?;
+    let after = config_map::document_in(&case.wanted.configuration.own)?;
     let mut changes = Vec::new();
     if before.heap_bytes != after.heap_bytes {
         let mebibytes = |bytes: u64| bytes >> 20;
@@ -137,10 +135,6 @@ fn java(case: &Case<'_>) -> Option<String> {
         changes.push(format!("options {}", options.unwrap_or_else(none)));
     }
     (!changes.is_empty()).then(|| format!("JVM {}", changes.join(", ")))
-}
-
-fn document(data: &Value) -> Option<NodeDocument> {
-    serde_json::from_str(data["node.json"].as_str()?).ok()
 }
 
 /// Fields of a pod's spec whose change other checks name.

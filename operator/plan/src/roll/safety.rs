@@ -11,6 +11,7 @@ use crate::observed::{Answer, Count, Kafka, Observed, Partition, Pod};
 use crate::repair;
 use crate::report::partitions as partitions_of;
 use crate::resources::disruption_budget;
+use crate::upgrade;
 
 /// Why a node must not stop at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,16 @@ pub enum Hold {
         /// The claim.
         claim: String,
     },
+    /// Another release is taken in an order.
+    Upgrade {
+        /// What comes before.
+        sentence: String,
+    },
+    /// Another release is watched on one broker first.
+    Soaking {
+        /// On which, and until when.
+        sentence: String,
+    },
     /// Partitions can never do without it, and the spec does not allow that they become unavailable.
     Forbidden {
         /// Which, and what a person can do.
@@ -90,6 +101,8 @@ impl fmt::Display for Hold {
             ),
             Hold::Partition { sentence }
             | Hold::Quorum { sentence }
+            | Hold::Upgrade { sentence }
+            | Hold::Soaking { sentence }
             | Hold::Forbidden { sentence } => out.write_str(sentence),
         }
     }
@@ -107,7 +120,7 @@ type Guard = fn(&Case<'_>) -> Result<(), Hold>;
 
 /// What must hold before a node whose Kafka runs is stopped, each by its name. Every one of them is
 /// alone in what it knows, so that none can be left out.
-const GUARDS: [(&str, Guard); 10] = [
+const GUARDS: [(&str, Guard); 12] = [
     ("the roll is remembered", remembered),
     ("Kubernetes may evict nobody", budgets_are_closed),
     ("no claim goes with the pod", claims_stay),
@@ -115,6 +128,8 @@ const GUARDS: [(&str, Guard); 10] = [
     ("Kafka was asked", kafka_answers),
     ("one disruption at a time", one_disruption),
     ("no replica of it moves", nothing_moves),
+    ("its next release knows what is switched on", knows_features),
+    ("controllers take another release first", controllers_first),
     ("the quorum keeps its majority", quorum_stays),
     ("partitions keep enough in-sync replicas", partitions_stay),
     ("the spec allows what becomes unavailable", is_allowed),
@@ -209,12 +224,20 @@ fn nothing_moves(case: &Case<'_>) -> Result<(), Hold> {
     }
 }
 
+fn knows_features(case: &Case<'_>) -> Result<(), Hold> {
+    upgrade::knows_features(case.desired, case.observed, case.node)
+}
+
+fn controllers_first(case: &Case<'_>) -> Result<(), Hold> {
+    upgrade::controllers_first(case.desired, case.observed, case.nodes, case.node)
+}
+
 fn quorum_stays(case: &Case<'_>) -> Result<(), Hold> {
     case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node))
 }
 
 /// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
-fn is_well_or_nobody_yet(observed: &Observed, node: &Node) -> Result<(), Hold> {
+pub(crate) fn is_well_or_nobody_yet(observed: &Observed, node: &Node) -> Result<(), Hold> {
     let known = observed.kafka.known();
     let nobody_yet = known.is_some_and(|kafka| {
         !kafka.brokers.contains_key(&node.id) && !kafka.voters.contains_key(&node.id)

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ottla_kafka::{Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error};
 use ottla_plan::Action;
-use ottla_plan::action::{self, ListChange, Reassign, Throttle, Unregister};
+use ottla_plan::action::{self, ListChange, RaiseFeature, Reassign, Throttle, Unregister};
+use ottla_plan::release::Raise;
 use tokio::time::Instant;
 
 use super::{ALL, CORDONED, THROTTLED_REPLICAS, brokers, controllers, dynamic_config};
@@ -28,6 +29,7 @@ pub async fn change(
         Action::Throttle(change) => throttle(&cluster, change).await,
         Action::Cordon { broker, cordoned } => cordon(&cluster, *broker, *cordoned).await,
         Action::Reassign(change) => reassign(&cluster, change).await,
+        Action::RaiseFeature(RaiseFeature { raise, .. }) => raise_feature(&cluster, raise).await,
         Action::Unregister(unregister) => {
             let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
             self::unregister(&controllers, unregister).await
@@ -71,15 +73,34 @@ async fn read_back(
     cluster: &Cluster,
     wanted: &BTreeMap<String, action::ConfigChange>,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + SHOWN_WITHIN;
-    loop {
+    until_shown(|| async {
         let found = dynamic_config(cluster).await?;
-        let shown = wanted.iter().all(|(key, change)| found.get(key) == change.to.as_ref());
-        if shown || Instant::now() >= deadline {
-            return Ok(());
-        }
+        Ok(wanted.iter().all(|(key, change)| found.get(key) == change.to.as_ref()))
+    })
+    .await
+}
+
+async fn until_shown<L>(look: impl Fn() -> L) -> Result<(), Error>
+where
+    L: Future<Output = Result<bool, Error>>,
+{
+    let deadline = Instant::now() + SHOWN_WITHIN;
+    while !look().await? && Instant::now() < deadline {
         tokio::time::sleep(LOOKS_EACH).await;
     }
+    Ok(())
+}
+
+/// Switches a feature on, and waits until the broker that is asked shows it.
+async fn raise_feature(cluster: &Cluster, raise: &Raise) -> Result<(), ReachError> {
+    // No level of Kafka's is near the end of the wire's numbers.
+    let level = i16::try_from(raise.to).unwrap_or(i16::MAX);
+    cluster.raise_feature(&raise.feature, level).await.map_err(refusal)?;
+    let shown = until_shown(|| async {
+        let features = cluster.describe_features().await?;
+        Ok(features.finalized.get(&raise.feature) == Some(&level))
+    });
+    shown.await.map_err(ReachError::Kafka)
 }
 
 /// Lets preferred leaders lead. Where one cannot after all, the next look shows it.

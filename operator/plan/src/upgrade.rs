@@ -1,0 +1,209 @@
+//! Another Kafka release: whether it may run, in which order nodes take it, and when there is no way
+//! back from it.
+//!
+//! A roll brings it, controllers first. One broker takes it before the others and is watched; when all
+//! have it and were watched as long, its features are switched on one by one.
+
+use jiff::Timestamp;
+use ottla_crds::kafka_cluster::Finalize;
+use ottla_crds::kafka_cluster::status::RaiseMemory;
+
+use crate::action::{Action, RaiseFeature};
+use crate::desired::Desired;
+use crate::node::{Group, Node};
+use crate::observed::{Kafka, Observed};
+use crate::release;
+use crate::report::WaitingOn;
+use crate::resources::config_map;
+use crate::roll::{Hold, is_well_or_nobody_yet};
+
+/// What an upgrade comes to in one pass, beside restarts.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) memory: Option<RaiseMemory>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Option<WaitingOn>,
+}
+
+/// Why the release that the spec names must not run.
+pub(crate) fn forbidden(desired: &Desired, observed: &Observed) -> Option<WaitingOn> {
+    let detail = unknown_feature(desired, observed)?;
+    Some(WaitingOn::DowngradeForbidden { detail })
+}
+
+fn unknown_feature(desired: &Desired, observed: &Observed) -> Option<String> {
+    let features = observed.features();
+    let (feature, level) = release::unknown(&desired.version, &features)?;
+    Some(format!(
+        "Kafka {} does not know {feature} {level}, which is switched on, and could not read what it says: set spec.version to {}",
+        desired.version,
+        release::allowed(&features).join(" or ")
+    ))
+}
+
+/// Whether a node whose Kafka runs, as far as anybody knows, would run another release after a restart.
+fn takes_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+    let idle = observed.agent(node.id).is_some_and(|agent| agent.jvm.is_none());
+    !idle && !has_release(desired, observed, node)
+}
+
+/// Whether a node is known to have the release that the spec names: by its agent, or by the configuration
+/// that its pod was made with.
+fn has_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+    if let Some(agent) = observed.agent(node.id) {
+        return agent.kafka_version == desired.version;
+    }
+    let pod = observed.pods.get(&node.id);
+    let document = pod.and_then(|pod| config_map::mounted_document(observed, pod));
+    document.is_some_and(|document| document.kafka_version == desired.version)
+}
+
+/// A node must not take a release that does not know what is switched on: it would not start.
+pub(crate) fn knows_features(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+) -> Result<(), Hold> {
+    let takes = takes_release(desired, observed, node).then_some(());
+    let sentence = takes.and_then(|()| unknown_feature(desired, observed));
+    sentence.map_or(Ok(()), |sentence| Err(Hold::Forbidden { sentence }))
+}
+
+/// Controllers with pods of their own take another release before any broker does, up and down.
+pub(crate) fn controllers_first(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Result<(), Hold> {
+    if node.group == Group::Controller || !takes_release(desired, observed, node) {
+        return Ok(());
+    }
+    let mut controllers = nodes.iter().filter(|one| one.group == Group::Controller);
+    match controllers.find(|one| !has_release(desired, observed, one)) {
+        None => Ok(()),
+        Some(controller) => Err(Hold::Upgrade {
+            sentence: format!("controller {} takes Kafka {} first", controller.id, desired.version),
+        }),
+    }
+}
+
+/// One broker takes another release and is watched before others follow. The release whose features are
+/// switched on already has shown that it works, so that the way back to it is quick.
+pub(crate) fn soaked(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+    now: Timestamp,
+) -> Result<(), Hold> {
+    let known = observed
+        .kafka
+        .known()
+        .is_some_and(|kafka| release::next_raise(&desired.version, &kafka.features).is_none());
+    if known || !node.is_broker() || !takes_release(desired, observed, node) {
+        return Ok(());
+    }
+    let brokers = nodes.iter().filter(|one| one.is_broker() && has_release(desired, observed, one));
+    let started = brokers.filter_map(|one| Some((started_at_seconds(observed, one)?, one.id)));
+    let Some((since, first)) = started.min() else { return Ok(()) };
+    let until = since.saturating_add(desired.upgrade.soak_seconds);
+    if now.as_second() >= until {
+        return Ok(());
+    }
+    Err(Hold::Soaking {
+        sentence: format!(
+            "broker {first} runs with Kafka {} since {} and is watched until {} before others follow (spec.upgrade.soak)",
+            desired.version,
+            clock(since),
+            clock(until)
+        ),
+    })
+}
+
+fn started_at_seconds(observed: &Observed, node: &Node) -> Option<i64> {
+    Some(observed.agent(node.id)?.jvm.as_ref()?.started_at_seconds)
+}
+
+fn clock(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or_default();
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Whether features of the spec's release are still to be switched on by themselves, so that the way
+/// back is open for a while.
+pub(crate) fn is_soaking(desired: &Desired, observed: &Observed) -> bool {
+    let Some(kafka) = observed.kafka.known() else { return false };
+    desired.upgrade.finalize == Finalize::Automatic
+        && release::next_raise(&desired.version, &kafka.features).is_some()
+}
+
+/// Switches the next feature on once every node has run long enough with the release that has it.
+pub(crate) fn finalize(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    now: Timestamp,
+) -> Steps {
+    let steps = Steps { memory: still_remembered(observed), ..Steps::default() };
+    let Some(kafka) = observed.kafka.known() else { return steps };
+    let Some(raise) = release::next_raise(&desired.version, &kafka.features) else { return steps };
+    if !all_have_release(desired, observed, nodes) {
+        return steps;
+    }
+    let waits = |waiting_on| Steps { waiting_on: Some(waiting_on), ..steps };
+    if let Some(stranger) = stranger(kafka, nodes) {
+        let detail = format!(
+            "Kafka {} stays as open as before: broker {stranger} is registered and none of this cluster's nodes; unregister it with kafka-cluster.sh",
+            desired.version
+        );
+        return waits(WaitingOn::NotFinal { detail });
+    }
+    if desired.upgrade.finalize == Finalize::Manual {
+        let detail = format!(
+            "Kafka {} runs with {} {}, so that the way back is open; spec.upgrade.finalize: Automatic switches its own features on, {} {} first",
+            desired.version, raise.feature, raise.from, raise.feature, raise.to
+        );
+        return waits(WaitingOn::NotFinal { detail });
+    }
+    let started = nodes.iter().filter_map(|node| started_at_seconds(observed, node)).max();
+    let until = started.unwrap_or_default().saturating_add(desired.upgrade.soak_seconds);
+    if now.as_second() < until {
+        let detail = format!(
+            "Kafka {} is watched until {}; then {} {} is switched on, and there is no way back (spec.upgrade)",
+            desired.version,
+            clock(until),
+            raise.feature,
+            raise.to
+        );
+        return waits(WaitingOn::Finalizing { detail });
+    }
+    let memory = RaiseMemory { feature: raise.feature.clone(), level: raise.to };
+    let action = Action::RaiseFeature(RaiseFeature { release: desired.version.clone(), raise });
+    Steps { memory: Some(memory), actions: vec![action], waiting_on: None }
+}
+
+/// What was about to be switched on is remembered until Kafka says whether it is: then the status says
+/// so, too.
+fn still_remembered(observed: &Observed) -> Option<RaiseMemory> {
+    observed.memory.raise.clone().filter(|_| observed.kafka.known().is_none())
+}
+
+/// Whether every node that Kafka knows runs well with the release that the spec names.
+pub(crate) fn all_have_release(desired: &Desired, observed: &Observed, nodes: &[Node]) -> bool {
+    let known = |node: &&Node| {
+        observed.kafka.known().is_some_and(|kafka| {
+            kafka.brokers.contains_key(&node.id) || kafka.voters.contains_key(&node.id)
+        })
+    };
+    let runs = |node: &Node| {
+        has_release(desired, observed, node) && is_well_or_nobody_yet(observed, node).is_ok()
+    };
+    nodes.iter().filter(known).all(runs)
+}
+
+/// A broker that Kafka asks before it switches a feature on, and that nobody here knows.
+pub(crate) fn stranger(kafka: &Kafka, nodes: &[Node]) -> Option<i32> {
+    let mut ids = kafka.brokers.keys().chain(kafka.voters.keys());
+    ids.find(|id| !nodes.iter().any(|node| node.id == **id)).copied()
+}

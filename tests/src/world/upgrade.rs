@@ -1,0 +1,132 @@
+//! Kafka's releases in the model world: what each node runs, what is switched on, and what must not
+//! come of it.
+
+use anyhow::{Result, bail};
+use ottla_plan::action::RaiseFeature;
+use ottla_plan::object::Kind;
+use ottla_plan::resources::stateful_set;
+
+use super::World;
+use super::nodes::has_jvm;
+use super::{Agent, Pod};
+
+/// The features whose levels differ between releases: their names, and the levels that each knows.
+const FEATURES: [(&str, [(&str, i32); 3]); 2] = [
+    ("metadata.version", [("4.2.1", 29), ("4.3.1", 30), ("4.4.0", 33)]),
+    ("share.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 2)]),
+];
+
+/// The level of a feature that a release knows.
+fn level(feature: &str, release: &str) -> i32 {
+    let levels = FEATURES.iter().find(|(name, _)| *name == feature).map(|(_, levels)| levels);
+    let level = levels.and_then(|levels| levels.iter().find(|(name, _)| *name == release));
+    level.map(|(_, level)| *level).unwrap_or_default()
+}
+
+impl World {
+    /// A cluster is born with what the release of its first node knows.
+    pub(super) fn switch_features_on(&mut self) {
+        let first = self.pods.values().find(|pod| speaks_for_kafka(pod));
+        let Some(release) = first.map(|pod| pod.version.clone()) else { return };
+        for (feature, _) in FEATURES {
+            self.features.entry(feature.to_owned()).or_insert_with(|| level(feature, &release));
+        }
+    }
+
+    /// The release that a node's configuration names.
+    pub(super) fn release_of(&self, configuration: &str) -> Option<String> {
+        let map = self.store.get(Kind::ConfigMap, configuration)?;
+        let document = map.live["data"]["node.json"].as_str()?;
+        let document: serde_json::Value = serde_json::from_str(document).ok()?;
+        Some(document["kafkaVersion"].as_str()?.to_owned())
+    }
+
+    /// Somebody waits, where only time is waited for. Whether there is such a thing.
+    ///
+    /// # Errors
+    /// A broken law.
+    pub fn wait(&mut self) -> Result<bool> {
+        let waits = self.plan()?.report.all_waiting().any(ottla_plan::WaitingOn::is_for_time);
+        if waits {
+            let soak = self.soak_seconds();
+            self.seconds(soak)?;
+        }
+        Ok(waits)
+    }
+
+    fn soak_seconds(&self) -> i64 {
+        self.desired().map(|desired| desired.upgrade.soak_seconds).unwrap_or_default()
+    }
+
+    /// S2: a node is never started with a release that does not know what is switched on.
+    pub(super) fn hold_release(&mut self, id: i32) {
+        let Some(pod) = self.pods.get(&id).filter(|pod| speaks_for_kafka(pod)) else { return };
+        let mut features = self.features.iter();
+        if let Some((feature, on)) = features.find(|(name, on)| level(name, &pod.version) < **on) {
+            let version = &pod.version;
+            self.broken.get_or_insert(format!(
+                "S2: node {id} starts with Kafka {version}, which does not know {feature} {on}"
+            ));
+        }
+    }
+
+    /// A node takes another release after the Dedicated controllers, and no broker before the first that
+    /// took it was watched.
+    pub(super) fn hold_order(&self, id: i32) -> Result<()> {
+        let Some(pod) = self.pods.get(&id).filter(|pod| speaks_for_kafka(pod)) else {
+            return Ok(());
+        };
+        let set = self.store.get(Kind::StatefulSet, pod.name.trim_end_matches("-0"));
+        let next = set.and_then(|set| self.release_of(stateful_set::configuration(&set.live)?));
+        let Some(next) = next.filter(|next| *next != pod.version && pod.broker) else {
+            return Ok(());
+        };
+        let behind = |one: &&Pod| !one.broker && one.version != next;
+        if let Some(behind) = self.pods.values().find(behind) {
+            bail!("S2: node {id} takes Kafka {next} before {}", behind.name);
+        }
+        // The way back to the release whose features are switched on is quick.
+        if self.features.iter().all(|(feature, on)| level(feature, &next) == *on) {
+            return Ok(());
+        }
+        let has_it = |one: &&Pod| one.broker && speaks_for_kafka(one) && one.version == next;
+        let since = self.pods.values().filter(has_it).map(|one| one.started_at_seconds).min();
+        let watched = since.is_none_or(|since| self.now.as_second() - since >= self.soak_seconds());
+        if !watched {
+            bail!("S2: node {id} takes Kafka {next} before the first that has it was watched");
+        }
+        Ok(())
+    }
+
+    /// S2: only where every node knows it, and was watched with it.
+    pub(super) fn raise_feature(&mut self, raise: &RaiseFeature) -> Result<()> {
+        let (feature, to) = (&raise.raise.feature, raise.raise.to);
+        for id in self.registered.iter().copied().chain(self.voters()) {
+            let knows = |pod: &Pod| level(feature, &pod.version) >= to;
+            if !self.pods.get(&id).is_some_and(knows) {
+                bail!("S2: {feature} {to} is switched on, and node {id} does not know it");
+            }
+        }
+        self.features.insert(feature.clone(), to);
+        Ok(())
+    }
+
+    /// L1: what the release knows is switched on.
+    pub(super) fn hold_features(&self) -> Result<()> {
+        let release = &self.cluster.spec.version;
+        for (feature, on) in &self.features {
+            if *on != level(feature, release) {
+                bail!("L1: at rest with Kafka {release}, and {feature} is {on}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn speaks_for_kafka(pod: &Pod) -> bool {
+    match &pod.agent {
+        Agent::Speaks(state, _) => has_jvm(*state),
+        Agent::Silent(_) => true,
+        Agent::Absent => false,
+    }
+}
