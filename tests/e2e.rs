@@ -36,6 +36,7 @@ mod e2e {
     mod restarted;
     mod rights;
     mod stage;
+    mod upgraded;
     mod verifier;
     mod wait;
 }

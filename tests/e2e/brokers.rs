@@ -24,9 +24,6 @@ use super::wait::{spell, until};
 /// An edit is seen at once.
 const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// The next operator has to wait until the lease of the dead one is over, and then has some seconds.
-const KILLED_EACH: Duration = Duration::from_secs(20);
-
 /// At rest the operator looks at a cluster each half minute.
 const RESTS_FOR: Duration = Duration::from_secs(40);
 
@@ -161,7 +158,7 @@ async fn while_the_operator_dies(
     limit(cluster, Some("150000")).await?;
     let before = cluster.lives().await?;
     let started = Instant::now();
-    let (stop, mut stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let leaving = async {
         operator::replace(&cluster.stage.client).await?;
         scale(cluster, 3).await?;
@@ -169,26 +166,17 @@ async fn while_the_operator_dies(
         stop.send_replace(true);
         anyhow::Ok(())
     };
-    let killing = async {
-        let mut killed = 1;
-        loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => return anyhow::Ok(killed),
-                () = tokio::time::sleep(KILLED_EACH) => {}
-            }
-            operator::replace(&cluster.stage.client).await?;
-            killed += 1;
-        }
-    };
+    let killing = operator::dies_again(&cluster.stage.client, stopped);
     let (left, killed) = tokio::join!(leaving, killing);
     left?;
+    let killed = killed? + 1;
     limit(cluster, None).await?;
     brokers(cluster, &[0, 1, 2]).await?;
     let after = cluster.lives().await?;
     ensure!(after.iter().all(|(pod, life)| before.get(pod) == Some(life)), "others were touched");
     say(&format!(
         "brokers: from 5 to 3 brokers, the operator killed {} times: over after {}",
-        killed?,
+        killed,
         spell(started.elapsed())
     ));
     verifier.goes_on().await

@@ -19,6 +19,16 @@ fn names() -> Vec<Mistake> {
         ("/metadata/name", json!("Orders"), "RFC 1123"),
         ("/spec/version", json!("9.9.9"), "supported values: \"4.2.1\", \"4.3.1\", \"4.4.0\""),
         ("/spec/version", Value::Null, "spec.version: Required value"),
+        (
+            "/spec/upgrade",
+            json!({ "soak": "ten minutes" }),
+            "spec.upgrade.soak in body should match",
+        ),
+        (
+            "/spec/upgrade",
+            json!({ "finalize": "Never" }),
+            "supported values: \"Automatic\", \"Manual\"",
+        ),
         ("/spec/image", json!("my image"), "spec.image in body should match"),
         ("/spec/brokres", json!({}), "unknown field \"spec.brokres\""),
     ]
@@ -204,8 +214,7 @@ pub(crate) fn of_running() -> Vec<Mistake> {
         (VOLUMES, json!([volume("d1")]), disks),
         (VOLUMES, json!([volume("d0"), volume("d1")]), disks),
         (VOLUMES, json!([]), "should have at least 1 items"),
-        ("/spec/version", json!("4.4.0"), "version cannot be changed yet"),
-        ("/spec/version", json!("4.2.1"), "version cannot be changed yet"),
+        ("/spec/version", json!("4.2.1"), "choose one of 4.3.1, 4.4.0"),
         (
             "/spec/brokers/replicas",
             json!(2),

@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
+use tokio::sync::watch;
 
 /// Where `cargo dev install` puts it.
 const NAMESPACE: &str = "ottla-system";
@@ -41,4 +43,24 @@ pub(crate) async fn replace(client: &Client) -> anyhow::Result<()> {
     let of_operator = ListParams::default().labels("app.kubernetes.io/name=ottla");
     pods.delete_collection(&at_once, &of_operator).await?;
     Ok(())
+}
+
+/// How often it is killed in the middle of something. The next one has to wait until the lease of the
+/// dead one is over, and then has some seconds to do something.
+const KILLED_EACH: Duration = Duration::from_secs(20);
+
+/// Kills it every few seconds until told to stop; how often.
+pub(crate) async fn dies_again(
+    client: &Client,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<usize> {
+    let mut killed = 0;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(killed),
+            () = tokio::time::sleep(KILLED_EACH) => {}
+        }
+        replace(client).await?;
+        killed += 1;
+    }
 }

@@ -3,6 +3,7 @@
 
 use anyhow::ensure;
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
+use ottla_plan::release;
 use serde_json::json;
 
 use super::cluster::Cluster;
@@ -26,6 +27,9 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         let took = cluster.ready().await?;
         let running = cluster.status().await?.version.unwrap_or_default();
         ensure!(running.running == [*version], "{version} runs as {:?}", running.running);
+        let known = release::levels(version);
+        let same = running.features.iter().map(|(name, level)| (name.as_str(), *level)).eq(known);
+        ensure!(same, "{version} begins with {:?}", running.features);
         Kcat::beside(&cluster).await?.round_trip("tls", "hello").await?;
         say(&format!(
             "releases: Kafka {version} Ready after {}, features {:?}",

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
 use kube::api::ListParams;
-use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -27,10 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A follower that can connect again is in sync within two of its attempts, and the roll goes on at
 /// its next look.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(20);
-
-/// How often the operator is killed in the middle of a roll. The next one has to wait until the
-/// lease of the dead one is over, and then has some seconds to do something.
-const KILLED_EACH: Duration = Duration::from_secs(20);
 
 /// The configuration in use, the one that the spec asks for, and two to go back to.
 const CONFIGURATIONS_MAX: usize = 4;
@@ -208,7 +204,8 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
         stop.send_replace(true);
         anyhow::Ok(())
     };
-    let (edited, killed) = tokio::join!(edits, kill_the_operator(&cluster.stage.client, stopped));
+    let (edited, killed) =
+        tokio::join!(edits, operator::dies_again(&cluster.stage.client, stopped));
     edited?;
     let killed = killed?;
     for broker in 0..3 {
@@ -230,22 +227,6 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
         spell(started.elapsed())
     ));
     Ok(())
-}
-
-/// Kills the operator every few seconds until told to stop; how often.
-async fn kill_the_operator(
-    client: &Client,
-    mut stopped: watch::Receiver<bool>,
-) -> anyhow::Result<usize> {
-    let mut killed = 0;
-    loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stopped| *stopped) => return Ok(killed),
-            () = tokio::time::sleep(KILLED_EACH) => {}
-        }
-        operator::replace(client).await?;
-        killed += 1;
-    }
 }
 
 /// Configurations that nobody uses go, but for the last.

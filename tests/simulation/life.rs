@@ -246,15 +246,7 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
             let reclaim = json!({ "whenScaled": policy });
             world.edit(&["spec", "brokers", "storage", "reclaim"], reclaim)
         }
-        Event::Release(number) => {
-            let release = KAFKA_VERSIONS[usize::from(number) % KAFKA_VERSIONS.len()];
-            let allowed = world.status().version.unwrap_or_default().allowed;
-            // The definition refuses any other.
-            if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == release) {
-                return Ok(());
-            }
-            world.edit(&["spec", "version"], release.into())
-        }
+        Event::Release(number) => name_release(world, number),
         Event::Upgrade(number) => {
             let finalize = if number.is_multiple_of(3) { "Manual" } else { "Automatic" };
             let soak = ["10s", "10m"][usize::from(number / 3 % 2)];
@@ -301,6 +293,14 @@ pub(crate) fn settle(
         }
     }
     bail!("L1: the world does not come to rest");
+}
+
+/// A person names a release, unless the definition refuses it.
+fn name_release(world: &mut World, number: u8) -> Result<()> {
+    let release = KAFKA_VERSIONS[usize::from(number) % KAFKA_VERSIONS.len()];
+    let allowed = world.status().version.unwrap_or_default().allowed;
+    let refused = !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == release);
+    if refused { Ok(()) } else { world.edit(&["spec", "version"], release.into()) }
 }
 
 /// A person names a release again that knows what is switched on.

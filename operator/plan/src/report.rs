@@ -298,14 +298,10 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::ScaleInForbidden { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
-            WaitingOn::DiskStaysLarger { claim, size } => write!(
-                out,
-                "claim {claim} stays at {size}, more than the spec asks for: a disk never shrinks"
-            ),
-            WaitingOn::AuthorityLost { secret } => write!(
-                out,
-                "Secret {secret} with the cluster's CA is missing while nodes trust it: restore it from a backup"
-            ),
+            WaitingOn::DiskStaysLarger { claim, size } => {
+                write!(out, "claim {claim} stays at {size}{STAYS_LARGER}")
+            }
+            WaitingOn::AuthorityLost { secret } => write!(out, "Secret {secret}{LOST}"),
             WaitingOn::Terminating { object } => {
                 write!(out, "{object} is being deleted: it is made again once it is gone")
             }
@@ -340,6 +336,9 @@ impl fmt::Display for WaitingOn {
     }
 }
 
+const STAYS_LARGER: &str = ", more than the spec asks for: a disk never shrinks";
+const LOST: &str =
+    " with the cluster's CA is missing while nodes trust it: restore it from a backup";
 const DELETING: &str =
     "the KafkaCluster is being deleted: its claims, its identity and its CA stay";
 

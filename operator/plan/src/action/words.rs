@@ -1,6 +1,6 @@
 //! Actions in words.
 
-use super::{Action, ConfigChange, RaiseFeature, Reassign, Rewrite, Throttle};
+use super::{Action, ConfigChange, RaiseFeature, Reassign, Rewrite, Target, Throttle};
 
 impl Action {
     /// One line for people, the same in `explain`, in logs and in golden tests.
@@ -28,13 +28,7 @@ impl Action {
                 let keys: Vec<&str> = disks.keys().map(String::as_str).collect();
                 format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
             }
-            Action::ForgetDisks { target, disks } => {
-                format!(
-                    "strike from ConfigMap {} disks of brokers that are gone: {}",
-                    target.name,
-                    disks.join(", ")
-                )
-            }
+            Action::ForgetDisks { target, disks } => struck(target, disks),
             Action::Format(format) => format!(
                 "permit node {} to format {}",
                 format.node_id,
@@ -59,10 +53,7 @@ impl Action {
             Action::Unregister(unregister) => {
                 format!("unregister broker {}: it is gone for good", unregister.broker)
             }
-            Action::RaiseFeature(RaiseFeature { release, raise }) => format!(
-                "switch on {} {}, which was {}: Kafka {release} is there to stay",
-                raise.feature, raise.to, raise.from
-            ),
+            Action::RaiseFeature(raise) => raised(raise),
             Action::RestartPod(restart) => {
                 format!("restart pod {}: {}", restart.pod.name, restart.reason)
             }
@@ -71,6 +62,18 @@ impl Action {
             }
         }
     }
+}
+
+fn struck(identity: &Target, disks: &[String]) -> String {
+    let disks = disks.join(", ");
+    format!("strike from ConfigMap {} disks of brokers that are gone: {disks}", identity.name)
+}
+
+fn raised(RaiseFeature { release, raise }: &RaiseFeature) -> String {
+    format!(
+        "switch on {} {}, which was {}: Kafka {release} is there to stay",
+        raise.feature, raise.to, raise.from
+    )
 }
 
 fn changed((key, change): (&String, &ConfigChange)) -> String {
