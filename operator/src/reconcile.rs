@@ -39,7 +39,7 @@ fn next_pass(
 ) -> Duration {
     let waiting = || report.all_waiting();
     let under_way =
-        || waiting().any(|waiting_on| !waiting_on.needs_person() && !waiting_on.is_harmless());
+        || waiting().any(|one| !one.needs_person() && !one.is_harmless() && !one.is_for_time());
     if repeats > REPEATS_MAX {
         return if under_way() || !outcome.failed.is_empty() { SLOWER.min(rest) } else { rest };
     }

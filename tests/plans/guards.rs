@@ -110,7 +110,7 @@ const RESTART: [Case; 13] = [
 
 const IDLE_RESTART: [Case; 1] = [("its claims stay", |scene| terminate_claim(scene, RESTARTED))];
 
-const FORMAT: [Case; 11] = [
+const FORMAT: [Case; 12] = [
     ("the cluster id is the same", |scene| {
         identity(scene).cluster_id = "another".to_owned();
     }),
@@ -129,6 +129,9 @@ const FORMAT: [Case; 11] = [
     ("other copies are in sync", |scene| {
         declare(scene, ADDED);
         partition(scene, &[ADDED], &[ADDED]);
+    }),
+    ("its release is there to stay", |scene| {
+        kafka(scene).features.insert("metadata.version".to_owned(), 29);
     }),
     ("only first voters get the first voters' list", |scene| {
         format(scene).request.mode = FormatMode::InitialControllers("3@there:9090:id".to_owned());

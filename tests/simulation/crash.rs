@@ -57,6 +57,47 @@ fn an_upgrade_survives_a_crash_at_every_write() {
     }
 }
 
+/// Called back and then on again: one release is everywhere in the end, also in what pods that die later
+/// are made from.
+#[test]
+fn an_upgrade_that_is_called_back_and_on_again_survives_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: false, five: false };
+    for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused] {
+        let mut write = 0;
+        while called_back(birth, write, mishap) {
+            write += 1;
+        }
+        assert!(write > 5, "only {write} writes were disturbed");
+    }
+}
+
+/// Whether there was such a write.
+fn called_back(birth: Birth, write: usize, mishap: Mishap) -> bool {
+    let mut world = born(birth).clone();
+    let before = world.desired().unwrap().version;
+    world.edit(&["spec", "version"], json!("4.4.0")).unwrap();
+    if !disturbed(&mut world, write, mishap) {
+        return false;
+    }
+    let allowed = world.status().version.unwrap_or_default().allowed;
+    if !allowed.contains(&before) {
+        return false;
+    }
+    world.edit(&["spec", "version"], before.into()).unwrap();
+    // Half-way back, and on again.
+    world.pass().unwrap();
+    world.pass().unwrap();
+    world.edit(&["spec", "version"], json!("4.4.0")).unwrap();
+    let (mut probes, mut trace) = (Probes::default(), Vec::new());
+    for id in [None, Some(0), Some(1), Some(2)] {
+        id.into_iter().for_each(|id| world.kill(id));
+        if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
+            panic!("{mishap:?} at write {write}: {error:#}\n{}", trace.join("\n"));
+        }
+    }
+    true
+}
+
 fn survives(birth: Birth, path: &[&str], value: &Value) {
     let end = |mishap| end(birth, path, value, mishap);
     let undisturbed = end(None).expect("an operation without any mishap");

@@ -108,6 +108,7 @@ fn work_on_nodes(
     let mut mismatches = identity::mismatches(desired, observed);
     mismatches.extend(upgrade::forbidden(desired, observed));
     if !mismatches.is_empty() {
+        plan.memory.raise = upgrade::still_remembered(observed);
         plan.report.waiting_on.extend(mismatches);
         return;
     }
@@ -118,15 +119,16 @@ fn work_on_nodes(
         }
     }
     let mut blueprints = Blueprints::new(desired, cluster_id, nodes);
+    let watch = upgrade::watch(desired, observed, nodes, now);
     let (mut outdated, mut configurations) = (Vec::new(), Vec::new());
     for node in nodes {
-        let steps = repair::node(blueprints.of(node), observed, node, now);
+        let steps = repair::node(blueprints.of(node), observed, node, &watch, now);
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
         outdated.extend(steps.outdated);
         configurations.push((node, steps.configuration));
     }
-    let roll = roll::plan(desired, observed, nodes, outdated, now);
+    let roll = roll::plan(desired, observed, nodes, outdated, &watch, now);
     let scale = scale::plan(desired, observed, nodes, &roll.undone, now);
     let upgrade = upgrade::finalize(desired, observed, nodes, now);
     plan.memory =
@@ -140,7 +142,10 @@ fn work_on_nodes(
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
-    plan.actions.extend(upgrade.actions);
+    // A node that is about to stop might be the one that has to take it.
+    if !plan.actions.iter().any(Action::stops_a_serving_node) {
+        plan.actions.extend(upgrade.actions);
+    }
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));

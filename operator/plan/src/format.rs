@@ -54,7 +54,7 @@ fn request(
         )));
     }
     for volume in &empty {
-        check_disk(desired, observed, identity, node, volume)?;
+        check_disk(desired, observed, identity, nodes, node, volume)?;
     }
     let mode = mode(desired, identity, nodes, node, &empty)?;
     Ok(Format {
@@ -99,6 +99,7 @@ fn check_disk(
     desired: &Desired,
     observed: &Observed,
     identity: &Identity,
+    nodes: &[Node],
     node: &Node,
     volume: &str,
 ) -> Result<(), Objection> {
@@ -116,7 +117,7 @@ fn check_disk(
     if identity.voters.is_empty() {
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
     }
-    if upgrade::is_soaking(desired, observed) {
+    if upgrade::keeps_disks_empty(desired, observed, nodes) {
         return Err(Objection::Wait(format!(
             "Kafka {} is not there to stay yet, and the release before might not read what it formats",
             desired.version

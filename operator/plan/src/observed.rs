@@ -358,14 +358,16 @@ impl Observed {
         self.claims.values().filter(recorded).map(|claim| (claim.group, claim.node_id))
     }
 
-    /// Every feature that is switched on as far as anybody knows, or is about to be.
+    /// Every feature that is switched on: as Kafka says or, while it is silent, as it said last and as was
+    /// about to be done then.
     #[must_use]
     pub fn features(&self) -> BTreeMap<String, i32> {
-        let known = self.kafka.known().map(|kafka| &kafka.features);
-        let mut features = known.unwrap_or(&self.recorded_features).clone();
+        if let Answer::Known(kafka) = &self.kafka {
+            return kafka.features.clone();
+        }
+        let mut features = self.recorded_features.clone();
         if let Some(raise) = &self.memory.raise {
-            let level = features.entry(raise.feature.clone()).or_default();
-            *level = raise.level.max(*level);
+            features.insert(raise.feature.clone(), raise.level);
         }
         features
     }

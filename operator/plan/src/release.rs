@@ -39,7 +39,7 @@ pub fn levels(release: &str) -> BTreeMap<&'static str, i32> {
 pub fn unknown(release: &str, switched_on: &BTreeMap<String, i32>) -> Option<(String, i32)> {
     let levels = levels(release);
     let too_high = |(name, level): &(&String, &i32)| {
-        levels.get(name.as_str()).is_some_and(|highest| highest < *level)
+        levels.get(name.as_str()).is_none_or(|highest| highest < *level)
     };
     switched_on.iter().find(too_high).map(|(name, level)| (name.clone(), *level))
 }
@@ -49,6 +49,13 @@ pub fn unknown(release: &str, switched_on: &BTreeMap<String, i32>) -> Option<(St
 pub fn allowed(switched_on: &BTreeMap<String, i32>) -> Vec<String> {
     let knows = |release: &&str| unknown(release, switched_on).is_none();
     KAFKA_VERSIONS.into_iter().filter(knows).map(ToOwned::to_owned).collect()
+}
+
+/// Whether one release came after another.
+#[must_use]
+pub fn is_newer(one: &str, other: &str) -> bool {
+    let place = |release: &str| KAFKA_VERSIONS.iter().position(|known| *known == release);
+    place(one) > place(other)
 }
 
 /// The level of a feature, before and after.

@@ -16,6 +16,7 @@ use crate::report::WaitingOn;
 use crate::resources::blueprint::Blueprint;
 use crate::resources::{claim, config_map, stateful_set};
 use crate::roll;
+use crate::upgrade::Watch;
 
 /// Makes an object, or makes it again what it should be; `Err` where something stands in the way.
 pub(crate) fn object(observed: &Observed, object: &Object) -> Result<Option<Action>, WaitingOn> {
@@ -83,6 +84,7 @@ pub(crate) fn node(
     blueprint: &Blueprint<'_>,
     observed: &Observed,
     node: &Node,
+    watch: &Watch,
     now: Timestamp,
 ) -> NodeSteps {
     let desired = blueprint.desired;
@@ -100,7 +102,7 @@ pub(crate) fn node(
     let taken = stranger(observed, Kind::Secret, &desired.names.node(node)).is_some();
     if steps.waiting_on.is_empty() && !taken {
         let wanted = Wanted { set: wanted, configuration };
-        set(desired, observed, node, &wanted, now, &mut steps);
+        set(desired, observed, node, &wanted, watch, now, &mut steps);
     }
     steps
 }
@@ -118,6 +120,7 @@ fn set(
     observed: &Observed,
     node: &Node,
     wanted: &Wanted,
+    watch: &Watch,
     now: Timestamp,
     steps: &mut NodeSteps,
 ) {
@@ -135,12 +138,15 @@ fn set(
     let same =
         desired_hash(&child.live) == Some(wanted.set.hash()) && wanted.set.is_in(&child.live);
     let same_template = same || stateful_set::template_hash(&child.live) == template;
-    if !same && (same_template || idle) {
+    // Else its next pod would be what an earlier spec asked for.
+    let has_it = pod.is_some_and(|pod| pod.template.as_deref() == template);
+    let free = idle && (same || may_take_release(desired, observed, node, child, watch));
+    if !same && (same_template || has_it || free) {
         steps.actions.push(Action::Apply(rewrite(wanted.set.clone(), child)));
     }
     let Some(pod) = pod.filter(|pod| !pod.terminating) else { return };
     let outdated = pod.template.as_deref() != template;
-    if idle && outdated {
+    if free && outdated {
         steps.actions.push(Action::RestartPod(RestartPod {
             node_id: node.id,
             pod: pod_target(desired, node, pod),
@@ -156,6 +162,21 @@ fn set(
             steps.outdated = Some(Outdated { node, pod, set, reason });
         }
     }
+}
+
+/// Whether the next pod of a node may have the release that the spec names.
+fn may_take_release(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    set: &Child,
+    watch: &Watch,
+) -> bool {
+    let configuration = stateful_set::configuration(&set.live);
+    let configuration = configuration.and_then(|name| observed.child(Kind::ConfigMap, name));
+    let document = configuration.and_then(|one| config_map::document_in(&one.live));
+    let from = document.map(|document| document.kafka_version);
+    watch.permits_from(desired, observed, node, from.as_deref()).is_ok()
 }
 
 fn pod_target(desired: &Desired, node: &Node, pod: &Pod) -> Target {

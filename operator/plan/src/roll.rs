@@ -12,7 +12,7 @@ use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::repair::Outdated;
 use crate::report::{Progress, WaitingOn};
-use crate::upgrade;
+use crate::upgrade::Watch;
 
 mod reason;
 mod safety;
@@ -42,6 +42,7 @@ pub(crate) fn plan(
     observed: &Observed,
     nodes: &[Node],
     outdated: Vec<Outdated>,
+    watch: &Watch,
     now: Timestamp,
 ) -> Steps {
     // A broker that gives its partitions away, or has none left, is about to be stopped for good.
@@ -87,7 +88,7 @@ pub(crate) fn plan(
         return steps;
     }
     due.sort_by_key(|outdated| turn(observed, &outdated.node));
-    restart(desired, observed, nodes, due, now, &mut steps);
+    restart(desired, observed, nodes, due, watch, &mut steps);
     steps
 }
 
@@ -118,15 +119,15 @@ fn restart(
     observed: &Observed,
     nodes: &[Node],
     due: Vec<Outdated>,
-    now: Timestamp,
+    watch: &Watch,
     steps: &mut Steps,
 ) {
     let mut held = None;
     for outdated in due {
         let node = outdated.node.id;
         let reason = outdated.reason.unwrap_or_default();
-        let soaked = || upgrade::soaked(desired, observed, nodes, &outdated.node, now);
-        match may_stop(desired, observed, nodes, &outdated.node).and_then(|()| soaked()) {
+        let watched = || watch.permits(desired, observed, &outdated.node);
+        match may_stop(desired, observed, nodes, &outdated.node).and_then(|()| watched()) {
             Ok(()) => {
                 let detail = reason.clone();
                 steps.waiting_on.push(WaitingOn::Restarting { node, detail });

@@ -11,7 +11,7 @@ use ottla_crds::kafka_cluster::status::RaiseMemory;
 use crate::action::{Action, RaiseFeature};
 use crate::desired::Desired;
 use crate::node::{Group, Node};
-use crate::observed::{Kafka, Observed};
+use crate::observed::{Kafka, Observed, Partitions};
 use crate::release;
 use crate::report::WaitingOn;
 use crate::resources::config_map;
@@ -41,21 +41,23 @@ fn unknown_feature(desired: &Desired, observed: &Observed) -> Option<String> {
     ))
 }
 
-/// Whether a node whose Kafka runs, as far as anybody knows, would run another release after a restart.
+/// Whether a node would run another release after a restart, as far as anybody knows.
 fn takes_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
-    let idle = observed.agent(node.id).is_some_and(|agent| agent.jvm.is_none());
-    !idle && !has_release(desired, observed, node)
+    !has_release(desired, observed, node)
 }
 
-/// Whether a node is known to have the release that the spec names: by its agent, or by the configuration
-/// that its pod was made with.
+/// Whether a node is known to have the release that the spec names.
 fn has_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+    release_of(observed, node).is_some_and(|release| release == desired.version)
+}
+
+/// The release of a node: by its agent, or by the configuration that its pod was made with.
+fn release_of(observed: &Observed, node: &Node) -> Option<String> {
     if let Some(agent) = observed.agent(node.id) {
-        return agent.kafka_version == desired.version;
+        return Some(agent.kafka_version.clone());
     }
-    let pod = observed.pods.get(&node.id);
-    let document = pod.and_then(|pod| config_map::mounted_document(observed, pod));
-    document.is_some_and(|document| document.kafka_version == desired.version)
+    let pod = observed.pods.get(&node.id)?;
+    Some(config_map::mounted_document(observed, pod)?.kafka_version)
 }
 
 /// A node must not take a release that does not know what is switched on: it would not start.
@@ -69,14 +71,16 @@ pub(crate) fn knows_features(
     sentence.map_or(Ok(()), |sentence| Err(Hold::Forbidden { sentence }))
 }
 
-/// Controllers with pods of their own take another release before any broker does, up and down.
+/// Controllers with pods of their own take another release before any broker does, up and down. A broker
+/// that is not well does not wait for them: it may be the reason why they cannot.
 pub(crate) fn controllers_first(
     desired: &Desired,
     observed: &Observed,
     nodes: &[Node],
     node: &Node,
 ) -> Result<(), Hold> {
-    if node.group == Group::Controller || !takes_release(desired, observed, node) {
+    let is_well = is_well_or_nobody_yet(observed, node).is_ok();
+    if node.group == Group::Controller || !is_well || !takes_release(desired, observed, node) {
         return Ok(());
     }
     let mut controllers = nodes.iter().filter(|one| one.group == Group::Controller);
@@ -88,37 +92,70 @@ pub(crate) fn controllers_first(
     }
 }
 
-/// One broker takes another release and is watched before others follow. The release whose features are
-/// switched on already has shown that it works, so that the way back to it is quick.
-pub(crate) fn soaked(
+/// The first broker that has another release, while it is watched.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// What others wait for.
+    sentence: Option<String>,
+}
+
+/// One broker takes another release and is watched before others follow. One that holds no partition, as
+/// a new one does, shows nothing.
+pub(crate) fn watch(
     desired: &Desired,
     observed: &Observed,
     nodes: &[Node],
-    node: &Node,
     now: Timestamp,
-) -> Result<(), Hold> {
-    let known = observed
-        .kafka
-        .known()
-        .is_some_and(|kafka| release::next_raise(&desired.version, &kafka.features).is_none());
-    if known || !node.is_broker() || !takes_release(desired, observed, node) {
-        return Ok(());
-    }
-    let brokers = nodes.iter().filter(|one| one.is_broker() && has_release(desired, observed, one));
-    let started = brokers.filter_map(|one| Some((started_at_seconds(observed, one)?, one.id)));
-    let Some((since, first)) = started.min() else { return Ok(()) };
+) -> Watch {
+    let partitions = observed.kafka.known().map(|kafka| &kafka.partitions);
+    let shows = |node: &&Node| {
+        let holds = |all: &Partitions| all.iter().next().is_none() || all.held_by(node.id) > 0;
+        node.is_broker() && partitions.is_none_or(holds) && has_release(desired, observed, node)
+    };
+    let started = nodes.iter().filter(shows);
+    let started = started.filter_map(|one| Some((started_at_seconds(observed, one)?, one.id)));
+    let Some((since, first)) = started.min() else { return Watch::default() };
     let until = since.saturating_add(desired.upgrade.soak_seconds);
-    if now.as_second() >= until {
-        return Ok(());
-    }
-    Err(Hold::Soaking {
-        sentence: format!(
+    let sentence = (now.as_second() < until).then(|| {
+        format!(
             "broker {first} runs with Kafka {} since {} and is watched until {} before others follow (spec.upgrade.soak)",
             desired.version,
             clock(since),
             clock(until)
-        ),
-    })
+        )
+    });
+    Watch { sentence }
+}
+
+impl Watch {
+    /// Whether a node whose Kafka runs may take the release that the spec names.
+    pub(crate) fn permits(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        node: &Node,
+    ) -> Result<(), Hold> {
+        self.permits_from(desired, observed, node, release_of(observed, node).as_deref())
+    }
+
+    /// Whether a node may take the release that the spec names, coming from another. The way back to
+    /// the release whose features are switched on is quick: it has shown that it works.
+    pub(crate) fn permits_from(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        node: &Node,
+        from: Option<&str>,
+    ) -> Result<(), Hold> {
+        let features = observed.features();
+        let goes_back = from.is_some_and(|from| release::is_newer(from, &desired.version))
+            && release::next_raise(&desired.version, &features).is_none();
+        let takes = node.is_broker() && from != Some(desired.version.as_str());
+        match self.sentence.clone().filter(|_| takes && !goes_back) {
+            Some(sentence) => Err(Hold::Soaking { sentence }),
+            None => Ok(()),
+        }
+    }
 }
 
 fn started_at_seconds(observed: &Observed, node: &Node) -> Option<i64> {
@@ -130,12 +167,15 @@ fn clock(seconds: i64) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// Whether features of the spec's release are still to be switched on by themselves, so that the way
-/// back is open for a while.
-pub(crate) fn is_soaking(desired: &Desired, observed: &Observed) -> bool {
-    let Some(kafka) = observed.kafka.known() else { return false };
+/// Whether disks that were never in use wait for the end of an upgrade, because the release before might
+/// not read what the new one formats. Nothing waits where a broker that is down leaves: another is to
+/// take its place, and without that the upgrade would have no end.
+pub(crate) fn keeps_disks_empty(desired: &Desired, observed: &Observed, nodes: &[Node]) -> bool {
+    let replaced =
+        nodes.iter().any(|node| node.leaving && is_well_or_nobody_yet(observed, node).is_err());
     desired.upgrade.finalize == Finalize::Automatic
-        && release::next_raise(&desired.version, &kafka.features).is_some()
+        && !replaced
+        && release::next_raise(&desired.version, &observed.features()).is_some()
 }
 
 /// Switches the next feature on once every node has run long enough with the release that has it.
@@ -154,7 +194,7 @@ pub(crate) fn finalize(
     let waits = |waiting_on| Steps { waiting_on: Some(waiting_on), ..steps };
     if let Some(stranger) = stranger(kafka, nodes) {
         let detail = format!(
-            "Kafka {} stays as open as before: broker {stranger} is registered and none of this cluster's nodes; unregister it with kafka-cluster.sh",
+            "the features of Kafka {} wait until broker {stranger}, which is registered and leaves, is unregistered",
             desired.version
         );
         return waits(WaitingOn::NotFinal { detail });
@@ -185,7 +225,7 @@ pub(crate) fn finalize(
 
 /// What was about to be switched on is remembered until Kafka says whether it is: then the status says
 /// so, too.
-fn still_remembered(observed: &Observed) -> Option<RaiseMemory> {
+pub(crate) fn still_remembered(observed: &Observed) -> Option<RaiseMemory> {
     observed.memory.raise.clone().filter(|_| observed.kafka.known().is_none())
 }
 

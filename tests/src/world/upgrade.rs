@@ -2,6 +2,7 @@
 //! come of it.
 
 use anyhow::{Result, bail};
+use ottla_crds::agent::AgentState;
 use ottla_plan::action::RaiseFeature;
 use ottla_plan::object::Kind;
 use ottla_plan::resources::stateful_set;
@@ -81,7 +82,10 @@ impl World {
         let Some(next) = next.filter(|next| *next != pod.version && pod.broker) else {
             return Ok(());
         };
-        let behind = |one: &&Pod| !one.broker && one.version != next;
+        let serves = pod.seen.ready
+            && matches!(pod.agent, Agent::Speaks(AgentState::Running, _))
+            && !self.is_fenced(id);
+        let behind = |one: &&Pod| serves && !one.broker && one.version != next;
         if let Some(behind) = self.pods.values().find(behind) {
             bail!("S2: node {id} takes Kafka {next} before {}", behind.name);
         }
@@ -89,8 +93,12 @@ impl World {
         if self.features.iter().all(|(feature, on)| level(feature, &next) == *on) {
             return Ok(());
         }
-        let has_it = |one: &&Pod| one.broker && speaks_for_kafka(one) && one.version == next;
-        let since = self.pods.values().filter(has_it).map(|one| one.started_at_seconds).min();
+        // One that holds no partition shows nothing.
+        let partitions = self.partitions();
+        let has_it = |(id, one): &(&i32, &Pod)| {
+            one.version == next && speaks_for_kafka(one) && partitions.held_by(**id) > 0
+        };
+        let since = self.pods.iter().filter(has_it).map(|(_, one)| one.started_at_seconds).min();
         let watched = since.is_none_or(|since| self.now.as_second() - since >= self.soak_seconds());
         if !watched {
             bail!("S2: node {id} takes Kafka {next} before the first that has it was watched");
@@ -106,6 +114,13 @@ impl World {
             if !self.pods.get(&id).is_some_and(knows) {
                 bail!("S2: {feature} {to} is switched on, and node {id} does not know it");
             }
+        }
+        let watched = |pod: &Pod| {
+            self.now.as_second() - pod.started_at_seconds >= self.soak_seconds()
+                || !speaks_for_kafka(pod)
+        };
+        if let Some(pod) = self.pods.values().find(|pod| !watched(pod)) {
+            bail!("S2: {feature} {to} is switched on, and {} was not watched", pod.name);
         }
         self.features.insert(feature.clone(), to);
         Ok(())

@@ -5,9 +5,9 @@ use ottla_crds::agent::{AgentState, FormatMode};
 use super::{Verdicts, Violation, find, unless, violation};
 use crate::action::Format;
 use crate::desired::Desired;
-use crate::format;
-use crate::node::Node;
+use crate::node::{Node, nodes};
 use crate::observed::{Claim, Observed, disk_key};
+use crate::{format, upgrade};
 
 pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
     let node = find(desired, fresh, format.node_id);
@@ -19,6 +19,7 @@ pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Ve
     ];
     if let Ok(node) = &node {
         verdicts.extend(disks(format, desired, fresh, node));
+        verdicts.push(("its release is there to stay", stays(format, desired, fresh)));
         verdicts.extend(mode(format, fresh, node));
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
@@ -52,6 +53,16 @@ fn none_unseen(format: &Format, fresh: &Observed) -> Result<(), Violation> {
     };
     let unseen = format::unseen(identity, agent, format.node_id).is_some();
     unless(unseen, "S5", "a volume on record was not found beside the empty ones")
+}
+
+/// What a release formats that is watched, the one before might not read.
+fn stays(format: &Format, desired: &Desired, fresh: &Observed) -> Result<(), Violation> {
+    let known = fresh
+        .identity
+        .as_ref()
+        .is_some_and(|identity| identity.disks_of(format.node_id).next().is_some());
+    let keeps = upgrade::keeps_disks_empty(desired, fresh, &nodes(desired, fresh));
+    unless(keeps && !known, "S5", "the release that would format it is not there to stay yet")
 }
 
 /// A disk that would be formatted, and its claim.
