@@ -68,7 +68,8 @@ async fn run(args: Args) -> Result<u8, Box<dyn Error + Send + Sync>> {
     let signals = shutdown::Signals::watch()?;
     let node = Arc::new(Node::load(&args.config_folder, &args.volumes_folder)?);
     let (messages, inbox) = mpsc::channel(INBOX);
-    let state = State::new(Arc::new(node.document.clone()));
+    let image_release = node::image_release(&args.kafka_home);
+    let state = State::new(Arc::new(node.document.clone()), image_release);
     let (published, seen) = watch::channel(agent::publish(&state));
     let operator = Operator {
         seen: seen.clone(),

@@ -133,6 +133,12 @@ impl Volume {
     }
 }
 
+/// The release of Kafka in the image, which its build notes there; an image of one's own may not.
+pub(crate) fn image_release(kafka_home: &Path) -> Option<String> {
+    let release = std::fs::read_to_string(kafka_home.join("VERSION")).ok()?;
+    Some(release.trim().to_owned()).filter(|release| !release.is_empty())
+}
+
 fn read(path: &Path) -> Result<String, NodeError> {
     std::fs::read_to_string(path)
         .map_err(|source| NodeError::Read { path: path.to_owned(), source })

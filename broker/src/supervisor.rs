@@ -31,6 +31,8 @@ const HOLD_SECONDS_MAX: u64 = 120;
 pub(crate) struct State {
     /// What the node is to be.
     pub(crate) node: Arc<NodeDocument>,
+    /// The release of Kafka in the image, where the image says it.
+    pub(crate) image_release: Option<String>,
     /// The disks at the last look; empty before the first.
     pub(crate) disks: Vec<Disk>,
     /// What the agent is doing.
@@ -171,8 +173,9 @@ pub(crate) enum Command {
 
 impl State {
     /// An agent that has seen nothing yet.
-    pub(crate) fn new(node: Arc<NodeDocument>) -> Self {
-        Self { node, disks: Vec::new(), phase: Phase::Looking, format_failure: None }
+    pub(crate) fn new(node: Arc<NodeDocument>, image_release: Option<String>) -> Self {
+        let (disks, phase) = (Vec::new(), Phase::Looking);
+        Self { node, image_release, disks, phase, format_failure: None }
     }
 
     /// The next state, and what to do.
@@ -215,8 +218,12 @@ impl State {
         commands
     }
 
-    /// Takes the phase that follows from the disks.
+    /// Takes the phase that follows from the image and the disks.
     fn settle(&mut self) -> Vec<Command> {
+        if let Some(reason) = self.wrong_image() {
+            self.phase = Phase::Refused { reason };
+            return Vec::new();
+        }
         match judge(&self.node, &self.disks) {
             Verdict::Refused(reason) => self.phase = Phase::Refused { reason },
             Verdict::Unformatted { volumes, reason } => {
@@ -228,6 +235,12 @@ impl State {
             }
         }
         Vec::new()
+    }
+
+    /// Another release than is meant might write to the disks what that one cannot read.
+    fn wrong_image(&self) -> Option<String> {
+        let (found, wanted) = (self.image_release.as_ref()?, &self.node.kafka_version);
+        (found != wanted).then(|| format!("the image holds Kafka {found} and not {wanted}"))
     }
 
     fn format_asked(&mut self, request: FormatRequest) -> Vec<Command> {

@@ -78,7 +78,7 @@ async fn open_port() -> Port {
 }
 
 fn published() -> Published {
-    agent::publish(&State::new(Arc::new(document())))
+    agent::publish(&State::new(Arc::new(document()), None))
 }
 
 /// Sends a request over a stream, and returns the status and body.

@@ -13,7 +13,7 @@ impl State {
         AgentStatus {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             node_id: self.node.node_id,
-            kafka_version: self.node.kafka_version.clone(),
+            kafka_version: self.image_release.as_ref().unwrap_or(&self.node.kafka_version).clone(),
             config_hash: self.node.config_hash.clone(),
             state,
             reason,

@@ -19,7 +19,7 @@ const LOOK: Command = Command::Look { after_seconds: 1 };
 const DEADLINE: Command = Command::ArmDeadline { seconds: 330 };
 
 fn new() -> State {
-    State::new(Arc::new(document()))
+    State::new(Arc::new(document()), None)
 }
 
 fn ours() -> Vec<Disk> {
@@ -107,6 +107,18 @@ fn the_disks_decide_how_it_begins() {
         assert_eq!(state.status().state, expected);
         assert_eq!(commands, expected_commands, "{expected:?}");
     }
+}
+
+#[test]
+fn another_release_in_the_image_is_not_started() {
+    let release = |image: &str| State::new(Arc::new(document()), Some(image.to_owned()));
+    let (state, commands) = after(release("4.4.0"), vec![Event::Looked(one_empty())]);
+    assert_eq!((state.status().state, commands), (AgentState::Refused, vec![LOOK]));
+    let said = state.status();
+    assert_eq!(said.kafka_version, "4.4.0");
+    assert_eq!(said.reason.as_deref(), Some("the image holds Kafka 4.4.0 and not 4.3.1"));
+    let (state, commands) = after(release("4.3.1"), vec![Event::Looked(ours())]);
+    assert_eq!((state.status().state, &commands[0]), (AgentState::Starting, &Command::StartJvm));
 }
 
 #[test]

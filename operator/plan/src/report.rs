@@ -89,6 +89,13 @@ pub enum WaitingOn {
         /// What is wrong with it and what to do.
         detail: String,
     },
+    /// A node's image holds another release than the spec names.
+    ImageRefused {
+        /// The node.
+        node: i32,
+        /// Which, and what to do.
+        detail: String,
+    },
     /// A node starts.
     Starting {
         /// The node.
@@ -214,6 +221,7 @@ impl WaitingOn {
             WaitingOn::PodStuck { .. } => "PodStuck",
             WaitingOn::AgentUnknown { .. } => "AgentUnknown",
             WaitingOn::DiskRefused { .. } => "DiskRefused",
+            WaitingOn::ImageRefused { .. } => "ImageRefused",
             WaitingOn::Starting { .. } => "Starting",
             WaitingOn::CatchingUp { .. } => "CatchingUp",
             WaitingOn::Stopping { .. } => "Stopping",
@@ -246,6 +254,7 @@ impl WaitingOn {
                 | WaitingOn::DataMismatch { .. }
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::DiskRefused { .. }
+                | WaitingOn::ImageRefused { .. }
                 | WaitingOn::RestartForbidden { .. }
                 | WaitingOn::DowngradeForbidden { .. }
                 | WaitingOn::ScaleInForbidden { .. }
@@ -321,6 +330,7 @@ impl fmt::Display for WaitingOn {
             WaitingOn::PodStuck { node, detail }
             | WaitingOn::AgentUnknown { node, detail }
             | WaitingOn::DiskRefused { node, detail }
+            | WaitingOn::ImageRefused { node, detail }
             | WaitingOn::Starting { node, detail }
             | WaitingOn::CatchingUp { node, detail }
             | WaitingOn::RestartForbidden { node, detail }

@@ -19,7 +19,7 @@ impl World {
     }
 
     pub(super) fn start_pod(&mut self, id: i32) {
-        let agent = self.first_word(id);
+        let agent = self.word_on_image(id).unwrap_or_else(|| self.first_word(id));
         let claims = self.claims_of(id).count();
         let certificate = self.certificate_of(id);
         let now = self.now.as_second();

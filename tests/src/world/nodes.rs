@@ -16,6 +16,7 @@ use ottla_plan::resources::stateful_set;
 use serde_json::Value;
 
 use super::World;
+use super::upgrade::release_in;
 
 /// What is on a disk; nothing, or what `meta.properties` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,9 +91,10 @@ impl World {
         let metadata = &live["spec"]["template"]["metadata"];
         let annotation = |key: &str| metadata["annotations"][key].as_str().map(ToOwned::to_owned);
         let configuration = stateful_set::configuration(live).map(ToOwned::to_owned);
-        let named = configuration.as_ref().and_then(|name| self.release_of(name));
-        let version = named.unwrap_or_else(|| self.cluster.spec.version.clone());
         let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+        let named = configuration.as_ref().and_then(|name| self.release_of(name));
+        let named = image.and_then(release_in).or(named);
+        let version = named.unwrap_or_else(|| self.cluster.spec.version.clone());
         Pod {
             name: format!("{set}-0"),
             seen: observed::Pod {

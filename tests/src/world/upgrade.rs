@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 use ottla_crds::agent::AgentState;
+use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
 use ottla_plan::action::RaiseFeature;
 use ottla_plan::object::Kind;
 use ottla_plan::resources::stateful_set;
@@ -40,6 +41,14 @@ impl World {
         let document = map.live["data"]["node.json"].as_str()?;
         let document: serde_json::Value = serde_json::from_str(document).ok()?;
         Some(document["kafkaVersion"].as_str()?.to_owned())
+    }
+
+    /// What an agent says whose image holds another release than its configuration names.
+    pub(super) fn word_on_image(&self, id: i32) -> Option<Agent> {
+        let pod = self.pods.get(&id)?;
+        let named = self.release_of(&pod.configuration)?;
+        let reason = format!("the image holds Kafka {} and not {named}", pod.version);
+        (named != pod.version).then_some(Agent::Speaks(AgentState::Refused, Some(reason)))
     }
 
     /// Somebody waits, where only time is waited for. Whether there is such a thing.
@@ -144,4 +153,10 @@ fn speaks_for_kafka(pod: &Pod) -> bool {
         Agent::Silent(_) => true,
         Agent::Absent => false,
     }
+}
+
+/// The release in an image, where its name tells.
+pub(super) fn release_in(image: &str) -> Option<String> {
+    let tag = image.rsplit(':').next()?;
+    KAFKA_VERSIONS.contains(&tag).then(|| tag.to_owned())
 }

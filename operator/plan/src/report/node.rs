@@ -7,6 +7,7 @@ use crate::desired::Desired;
 use crate::format::{self, Objection};
 use crate::node::Node;
 use crate::observed::{Answer, Claim, Observed, Pod};
+use crate::resources::config_map;
 
 /// The report of one node.
 #[must_use]
@@ -15,9 +16,9 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
     let agent = observed.agent(node.id);
     let (phase, waiting_on) = match (pod, observed.agents.get(&node.id)) {
         (None, _) => (Phase::Pending, Some(WaitingOn::PodMissing { node: node.id })),
-        (Some(_), Some(Answer::Known(agent))) => {
+        (Some(pod), Some(Answer::Known(agent))) => {
             let said = from_agent(node, agent, refusal(desired, observed, nodes, node));
-            doubted(observed, node, said)
+            doubted(observed, node, wrong_image(observed, node, pod, agent).unwrap_or(said))
         }
         (Some(pod), answer) => silent(observed, node, pod, answer),
     };
@@ -77,6 +78,24 @@ fn doubted(
         }
         _ => said,
     }
+}
+
+/// An agent refuses to start what the spec does not name.
+fn wrong_image(
+    observed: &Observed,
+    node: &Node,
+    pod: &Pod,
+    agent: &AgentStatus,
+) -> Option<(Phase, Option<WaitingOn>)> {
+    let wanted = config_map::mounted_document(observed, pod)?.kafka_version;
+    if agent.state != AgentState::Refused || agent.kafka_version == wanted {
+        return None;
+    }
+    let detail = format!(
+        "its image holds Kafka {} and not {wanted}: correct spec.image or spec.version",
+        agent.kafka_version
+    );
+    Some((Phase::Refused, Some(WaitingOn::ImageRefused { node: node.id, detail })))
 }
 
 /// Kubernetes says that a claim has no volume, and not which claim of which class.
