@@ -137,11 +137,31 @@ async fn untouched(cluster: &Cluster<'_>, lives: &Lives) -> anyhow::Result<()> {
 async fn reported(stage: &Stage) -> anyhow::Result<()> {
     stranger_in_the_way(stage).await?;
     let base = manifest::quickstart()?;
-    let class = "/spec/brokers/storage/volumes/0/storageClassName";
-    let unreachable = [
+    for (name, pointer, value, reason, sentence) in unreachable() {
+        let changes = [("/metadata/name", json!(name)), (pointer, value)];
+        let cluster = Cluster::apply(stage, &manifest::with(&base, &changes)?).await?;
+        let message = cluster.says("Ready", reason, REPORTED_WITHIN).await?;
+        ensure!(message.contains(sentence), "{name}: {message:?} lacks {sentence:?}");
+        say(&format!("reported: {name}: {reason}: {message}"));
+        if name == "no-image" {
+            cluster.stage.apply(&manifest::with(&base, &[changes[0].clone()])?).await?;
+            say(&format!(
+                "reported: {name}: mended, Ready after {}",
+                spell(cluster.ready().await?)
+            ));
+        }
+        cluster.api().delete(name, &kube::api::DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+/// What can only be found out by trying: a name, a change of the spec, and the reason and words that the
+/// condition Ready has then.
+fn unreachable() -> [(&'static str, &'static str, Value, &'static str, &'static str); 6] {
+    [
         (
             "no-class",
-            class,
+            "/spec/brokers/storage/volumes/0/storageClassName",
             json!("no-such-class"),
             "PodStuck",
             "claim no-class-broker-0-d0 has no volume of StorageClass no-such-class yet",
@@ -174,23 +194,14 @@ async fn reported(stage: &Stage) -> anyhow::Result<()> {
             "WriteFailed",
             "could not create StatefulSet",
         ),
-    ];
-    for (name, pointer, value, reason, sentence) in unreachable {
-        let changes = [("/metadata/name", json!(name)), (pointer, value)];
-        let cluster = Cluster::apply(stage, &manifest::with(&base, &changes)?).await?;
-        let message = cluster.says("Ready", reason, REPORTED_WITHIN).await?;
-        ensure!(message.contains(sentence), "{name}: {message:?} lacks {sentence:?}");
-        say(&format!("reported: {name}: {reason}: {message}"));
-        if name == "no-image" {
-            cluster.stage.apply(&manifest::with(&base, &[changes[0].clone()])?).await?;
-            say(&format!(
-                "reported: {name}: mended, Ready after {}",
-                spell(cluster.ready().await?)
-            ));
-        }
-        cluster.api().delete(name, &kube::api::DeleteParams::default()).await?;
-    }
-    Ok(())
+        (
+            "other-image",
+            "/spec/image",
+            json!("ottla.dev/kafka:0.1.0-kafka-4.2.1"),
+            "ImageRefused",
+            "its image holds Kafka 4.2.1 and not 4.3.1",
+        ),
+    ]
 }
 
 /// An object of somebody else's under a name that the cluster needs is not touched.
