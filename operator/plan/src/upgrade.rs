@@ -138,8 +138,9 @@ impl Watch {
         self.permits_from(desired, observed, node, release_of(observed, node).as_deref())
     }
 
-    /// Whether a node may take the release that the spec names, coming from another. The way back to
-    /// the release whose features are switched on is quick: it has shown that it works.
+    /// Whether a node may take the release that the spec names, coming from another, where anybody knows
+    /// from which. The way back to the release whose features are switched on is quick: it has shown
+    /// that it works.
     pub(crate) fn permits_from(
         &self,
         desired: &Desired,
@@ -150,7 +151,7 @@ impl Watch {
         let features = observed.features();
         let goes_back = from.is_some_and(|from| release::is_newer(from, &desired.version))
             && release::next_raise(&desired.version, &features).is_none();
-        let takes = node.is_broker() && from != Some(desired.version.as_str());
+        let takes = node.is_broker() && from.is_some_and(|from| from != desired.version);
         match self.sentence.clone().filter(|_| takes && !goes_back) {
             Some(sentence) => Err(Hold::Soaking { sentence }),
             None => Ok(()),
