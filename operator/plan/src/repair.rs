@@ -15,7 +15,7 @@ use crate::observed::{Child, Observed, Pod};
 use crate::report::WaitingOn;
 use crate::resources::blueprint::Blueprint;
 use crate::resources::{claim, config_map, stateful_set};
-use crate::roll;
+use crate::roll::{self, Hold};
 use crate::upgrade::Watch;
 
 /// Makes an object, or makes it again what it should be; `Err` where something stands in the way.
@@ -140,7 +140,12 @@ fn set(
     let same_template = same || stateful_set::template_hash(&child.live) == template;
     // Else its next pod would be what an earlier spec asked for.
     let has_it = pod.is_some_and(|pod| pod.template.as_deref() == template);
-    let free = idle && (same || may_take_release(desired, observed, node, child, watch));
+    let held = (idle && !same).then(|| may_take_release(desired, observed, node, child, watch));
+    let held = held.and_then(Result::err);
+    let free = idle && held.is_none();
+    if let Some(hold) = held {
+        steps.waiting_on.push(WaitingOn::Soaking { detail: hold.to_string() });
+    }
     if !same && (same_template || has_it || free) {
         steps.actions.push(Action::Apply(rewrite(wanted.set.clone(), child)));
     }
@@ -171,12 +176,12 @@ fn may_take_release(
     node: &Node,
     set: &Child,
     watch: &Watch,
-) -> bool {
+) -> Result<(), Hold> {
     let configuration = stateful_set::configuration(&set.live);
     let configuration = configuration.and_then(|name| observed.child(Kind::ConfigMap, name));
     let document = configuration.and_then(|one| config_map::document_in(&one.live));
     let from = document.map(|document| document.kafka_version);
-    watch.permits_from(desired, observed, node, from.as_deref()).is_ok()
+    watch.permits_from(desired, observed, node, from.as_deref())
 }
 
 fn pod_target(desired: &Desired, node: &Node, pod: &Pod) -> Target {
