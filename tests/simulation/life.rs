@@ -275,6 +275,7 @@ pub(crate) fn settle(
     world.speak();
     world.let_all_catch_up();
     world.hear_all();
+    world.catch_up_with_news();
     world.ready_all();
     edit(world, Event::GoodOption)?;
     edit(world, Event::Upgrade(1))?;

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn links_to_somewhere_else_are_kept() {
-        let folder = std::env::temp_dir().join(format!("ottla-kubelet-traces-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("ottla-kubelet-traces-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         symlink("/state/node-1/pod-logs/0.log", folder.join("ours")).unwrap();
         symlink("/state-of-others/0.log", folder.join("theirs")).unwrap();

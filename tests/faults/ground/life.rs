@@ -172,7 +172,7 @@ pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
         brokers: place.registered.iter().map(|id| (*id, false)).collect(),
         leader: voters().map(|pod| pod.node_id).min(),
         voters: voters().map(|pod| (pod.node_id, CAUGHT_UP)).collect(),
-        features: BTreeMap::from([("metadata.version".to_owned(), 27)]),
+        features: BTreeMap::from([("metadata.version".to_owned(), 30)]),
         dynamic_config: BTreeMap::from([(MIN_IN_SYNC.to_owned(), min_in_sync(place))]),
         ..Kafka::default()
     })

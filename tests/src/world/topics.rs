@@ -118,6 +118,11 @@ impl World {
         self.stale = Some(self.partitions());
     }
 
+    /// It has heard of everything.
+    pub fn catch_up_with_news(&mut self) {
+        self.stale = None;
+    }
+
     /// Somebody deletes the topic of added records. Whether there was one.
     pub fn delete_records(&mut self) -> bool {
         let before = self.topics.partitions.len();
