@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 38] = [
+const WORDS: [(&str, &str); 36] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -44,8 +44,6 @@ const WORDS: [(&str, &str); 38] = [
     ("held: one broker is watched", "before others follow"),
     ("held: a release is watched", "and there is no way back"),
     ("a feature switched on", "is there to stay"),
-    ("features stay off", "so that the way back is open"),
-    ("no way back", "and could not read what it says"),
     ("new disks wait for a release", "is not there to stay yet"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
