@@ -178,8 +178,8 @@ fn may_take_release(
     watch: &Watch,
 ) -> Result<(), Hold> {
     let configuration = stateful_set::configuration(&set.live);
-    let configuration = configuration.and_then(|name| observed.child(Kind::ConfigMap, name));
-    let document = configuration.and_then(|one| config_map::document_in(&one.live));
+    let configuration = configuration.and_then(|name| config_map::named(observed, name));
+    let document = configuration.and_then(config_map::document_in);
     let from = document.map(|document| document.kafka_version);
     watch.permits_from(desired, observed, node, from.as_deref())
 }

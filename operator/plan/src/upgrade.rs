@@ -41,11 +41,6 @@ fn unknown_feature(desired: &Desired, observed: &Observed) -> Option<String> {
     ))
 }
 
-/// Whether a node would run another release after a restart, as far as anybody knows.
-fn takes_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
-    !has_release(desired, observed, node)
-}
-
 /// Whether a node is known to have the release that the spec names.
 fn has_release(desired: &Desired, observed: &Observed, node: &Node) -> bool {
     release_of(observed, node).is_some_and(|release| release == desired.version)
@@ -66,9 +61,10 @@ pub(crate) fn knows_features(
     observed: &Observed,
     node: &Node,
 ) -> Result<(), Hold> {
-    let takes = takes_release(desired, observed, node).then_some(());
-    let sentence = takes.and_then(|()| unknown_feature(desired, observed));
-    sentence.map_or(Ok(()), |sentence| Err(Hold::Forbidden { sentence }))
+    if has_release(desired, observed, node) {
+        return Ok(());
+    }
+    unknown_feature(desired, observed).map_or(Ok(()), |sentence| Err(Hold::Forbidden { sentence }))
 }
 
 /// Controllers with pods of their own take another release before any broker does, up and down. A broker
@@ -80,7 +76,7 @@ pub(crate) fn controllers_first(
     node: &Node,
 ) -> Result<(), Hold> {
     let is_well = is_well_or_nobody_yet(observed, node).is_ok();
-    if node.group == Group::Controller || !is_well || !takes_release(desired, observed, node) {
+    if node.group == Group::Controller || !is_well || has_release(desired, observed, node) {
         return Ok(());
     }
     let mut controllers = nodes.iter().filter(|one| one.group == Group::Controller);

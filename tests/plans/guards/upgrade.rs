@@ -1,9 +1,10 @@
 //! Guards of what is done because the spec names another release.
 
+use jiff::Timestamp;
 use ottla_crds::kafka_cluster::Finalize;
-use ottla_plan::Action;
 use ottla_plan::observed::Answer;
-use ottla_tests::world::{Mishap, World, manifest};
+use ottla_plan::{Action, Plan, WaitingOn, cluster};
+use ottla_tests::world::{INSTALLATION, Mishap, World, manifest};
 use serde_json::json;
 
 use super::{Case, Scene, kafka, silence_kafka};
@@ -81,4 +82,25 @@ fn upgraded(example: &str, is_meant: fn(&Action) -> bool) -> Scene {
         world.wait().unwrap();
     }
     panic!("it is never planned");
+}
+
+/// The reply, the status and Kafka's word may all be lost after a feature was asked for.
+#[test]
+fn what_is_about_to_be_switched_on_counts_while_kafka_is_silent() {
+    let mut scene = raise();
+    scene.desired.version = "4.3.1".to_owned();
+    silence_kafka(&mut scene);
+    let planned = |scene: &Scene| {
+        let now = Timestamp::UNIX_EPOCH;
+        cluster::plan(&Ok(scene.desired.clone()), &scene.observed, INSTALLATION, now)
+    };
+    let forbids = |plan: &Plan| {
+        let mut waiting = plan.report.waiting_on.iter();
+        waiting.any(|one| matches!(one, WaitingOn::DowngradeForbidden { .. }))
+    };
+    let plan = planned(&scene);
+    assert!(forbids(&plan), "{:?}", plan.report.waiting_on);
+    assert_eq!(plan.memory.raise, scene.observed.memory.raise);
+    scene.observed.memory.raise = None;
+    assert!(!forbids(&planned(&scene)), "only what is on record forbids it");
 }

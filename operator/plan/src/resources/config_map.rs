@@ -94,7 +94,11 @@ pub fn is_node_configuration(live: &Value) -> bool {
 
 /// The configuration that a pod was made with, as long as it is there.
 pub(crate) fn mounted<'a>(observed: &'a Observed, pod: &Pod) -> Option<&'a Value> {
-    let name = pod.configuration.as_ref()?;
+    named(observed, pod.configuration.as_ref()?)
+}
+
+/// The configuration of that name, as long as it is there.
+pub(crate) fn named<'a>(observed: &'a Observed, name: &str) -> Option<&'a Value> {
     Some(&observed.child(Kind::ConfigMap, name)?.live)
 }
 
