@@ -9,6 +9,7 @@ mod e2e {
 
     mod audit;
     mod brokers;
+    mod canary;
     mod cluster;
     mod configured;
     mod crashes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ottla_crds::agent::{AgentState, FormatMode};
 use ottla_crds::kafka_cluster::AllowUnavailable;
+use ottla_crds::kafka_cluster::status::CanaryMemory;
 use ottla_plan::action::{Delete, Format, RestartPod, Target};
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, disk_key};
@@ -151,7 +152,7 @@ const FORMAT_OF_A_VOTER: [Case; 2] = [
     }),
 ];
 
-const DELETE: [Case; 2] = [
+const DELETE: [Case; 3] = [
     ("no StatefulSet names it", |scene| {
         let named = scene.observed.pods[&0].configuration.clone().unwrap();
         let Action::Delete(delete) = &mut scene.action else { panic!("no deletion") };
@@ -160,6 +161,10 @@ const DELETE: [Case; 2] = [
     }),
     ("no pod mounts it", |scene| {
         pod(scene, 0).configuration = Some("orders-broker-0-old".to_owned());
+    }),
+    ("no node goes back to it", |scene| {
+        let before = r#"{"configMap":{"name":"orders-broker-0-old"}}"#.to_owned();
+        scene.observed.memory.canary = Some(CanaryMemory { before, ..CanaryMemory::default() });
     }),
 ];
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ottla_tests::world::{Mishap, World};
+use ottla_plan::WaitingOn;
+use ottla_tests::world::{BAD_OPTION, Mishap, World};
 use serde_json::{Value, json};
 
 use super::life::{Birth, born, settle};
@@ -55,6 +56,42 @@ fn an_upgrade_survives_a_crash_at_every_write() {
         let birth = Birth { oldest: false, dedicated, five: false };
         survives(birth, &["spec", "version"], &json!("4.4.0"));
     }
+}
+
+/// One node alone ever takes what it cannot start with, and runs in the end as it did before.
+#[test]
+fn a_canary_goes_back_whatever_write_fails() {
+    for dedicated in [false, true] {
+        let birth = Birth { oldest: false, dedicated, five: false };
+        for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused]
+        {
+            let mut write = 0;
+            while canary_failed(birth, write, mishap) {
+                write += 1;
+            }
+            assert!(write > 5, "only {write} writes were disturbed");
+        }
+    }
+}
+
+/// Whether there was such a write.
+fn canary_failed(birth: Birth, write: usize, mishap: Mishap) -> bool {
+    let mut world = born(birth).clone();
+    let before = world.pod_lives().clone();
+    world.edit(&["spec", "brokers", "jvm", "options"], json!([BAD_OPTION])).unwrap();
+    if !disturbed(&mut world, write, mishap) {
+        return false;
+    }
+    while step(&mut world) {}
+    let plan = world.plan().unwrap();
+    let said: Vec<&str> = plan.report.all_waiting().map(WaitingOn::reason).collect();
+    assert_eq!(said, ["CanaryFailed"], "{mishap:?} at write {write}");
+    assert!(plan.report.nodes.iter().all(|node| node.ready), "{mishap:?} at write {write}");
+    assert_eq!(plan.memory.canary, None, "{mishap:?} at write {write}");
+    let again = world.pod_lives().iter().filter(|(pod, lives)| before[*pod] != **lives);
+    let again: Vec<usize> = again.map(|(pod, lives)| lives - before[pod]).collect();
+    assert_eq!(again, [2], "{mishap:?} at write {write}: there and back, one node alone");
+    true
 }
 
 /// Called back and then on again: one release is everywhere in the end, also in what pods that die later
@@ -137,16 +174,22 @@ fn end(
 fn disturbed(world: &mut World, write: usize, mishap: Mishap) -> bool {
     world.arm(write, mishap);
     loop {
-        let outcome = world.pass().unwrap();
+        let happened = step(world);
         if !world.is_armed() {
             return true;
         }
-        let noticed = world.notice_budgets();
-        let advanced = world.advance_all();
-        let copied = world.copy();
-        let still = !outcome.changed_something() && !noticed && !advanced && !copied;
-        if still && !world.wait().unwrap() {
+        if !happened {
             return false;
         }
     }
+}
+
+/// A pass, and what follows from it in the world. Whether anything happened, or will.
+fn step(world: &mut World) -> bool {
+    let outcome = world.pass().unwrap();
+    let noticed = world.notice_budgets();
+    let advanced = world.advance_all();
+    let copied = world.copy();
+    let happened = outcome.changed_something() || noticed || advanced || copied;
+    happened || outcome.crashed || world.wait().unwrap()
 }

@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 36] = [
+const WORDS: [(&str, &str); 38] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -21,6 +21,8 @@ const WORDS: [(&str, &str); 36] = [
     ("reason: asked for", "asked for by the annotation"),
     ("reason: certificate", "with a certificate that expires on"),
     ("idle node restarted", "it runs no Kafka and the spec changed"),
+    ("a canary goes back", "goes back to what it ran with"),
+    ("a canary is tried again", "asked for by the annotation ottla.dev/restart; JVM options"),
     ("leaders given back", "elect preferred leaders"),
     ("certificate renewed", "renew Secret"),
     ("held: budget", "waits until Kubernetes lets no"),

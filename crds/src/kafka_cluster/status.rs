@@ -135,6 +135,12 @@ pub struct Memory {
     /// A feature that is about to be switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raise: Option<RaiseMemory>,
+    /// The first node that takes what the spec asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryMemory>,
+    /// What the spec asks for and the first node that took it did not start with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<RejectedMemory>,
 }
 
 impl Memory {
@@ -206,6 +212,33 @@ pub struct RaiseMemory {
     pub feature: String,
     /// Its level then.
     pub level: i32,
+}
+
+/// A node that takes what the spec asks for before any other of its kind, until it runs with that.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CanaryMemory {
+    /// The node's id.
+    pub node: i32,
+    /// What it takes.
+    pub takes: String,
+    /// The template of the pod with which it ran before, JSON.
+    pub before: String,
+}
+
+/// What the spec asks for and no node takes.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RejectedMemory {
+    /// The node that did not start with it.
+    pub node: i32,
+    /// The hash of what the spec asks of that node.
+    pub wish: String,
+    /// What the restart annotation of the KafkaCluster said: another word lets it be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    /// How it failed, for people.
+    pub why: String,
 }
 
 /// What is being done.

@@ -6,11 +6,12 @@ use ottla_crds::kafka_cluster::status::Memory;
 use crate::desired::{Desired, Problem};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
+use crate::repair::Moment;
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
 use crate::{
-    Action, Plan, certificate, configuration, format, identity, release, repair, resources, roll,
-    scale, upgrade,
+    Action, Plan, canary, certificate, configuration, format, identity, release, repair, resources,
+    roll, scale, upgrade,
 };
 
 /// Plans one pass over a cluster.
@@ -120,9 +121,11 @@ fn work_on_nodes(
     }
     let mut blueprints = Blueprints::new(desired, cluster_id, nodes);
     let watch = upgrade::watch(desired, observed, nodes, now);
+    let canary = canary::judge(desired, observed, nodes, &mut blueprints, now);
+    let moment = Moment { observed, watch: &watch, canary: &canary, now };
     let (mut outdated, mut configurations) = (Vec::new(), Vec::new());
     for node in nodes {
-        let steps = repair::node(blueprints.of(node), observed, node, &watch, now);
+        let steps = repair::node(blueprints.of(node), node, &moment);
         plan.actions.extend(steps.actions);
         plan.report.waiting_on.extend(steps.waiting_on);
         outdated.extend(steps.outdated);
@@ -131,8 +134,15 @@ fn work_on_nodes(
     let roll = roll::plan(desired, observed, nodes, outdated, &watch, now);
     let scale = scale::plan(desired, observed, nodes, &roll.undone, now);
     let upgrade = upgrade::finalize(desired, observed, nodes, now);
-    plan.memory =
-        Memory { roll: roll.memory, drain: scale.drain, moves: scale.moves, raise: upgrade.memory };
+    plan.report.waiting_on.extend(canary.waiting_on());
+    plan.memory = Memory {
+        roll: roll.memory,
+        drain: scale.drain,
+        moves: scale.moves,
+        raise: upgrade.memory,
+        canary: canary.memory.or(roll.canary),
+        rejected: canary.rejected,
+    };
     plan.report.roll = roll.report;
     plan.report.departures = scale.departures;
     plan.report.arrivals = scale.arrivals;

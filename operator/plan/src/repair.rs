@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use ottla_crds::agent::AgentState;
 
 use crate::action::{Action, RestartPod, Rewrite, Target};
+use crate::canary::Canary;
 use crate::desired::Desired;
 use crate::names::NODE_LABEL;
 use crate::node::Node;
@@ -79,20 +80,22 @@ pub(crate) struct Outdated {
     pub(crate) reason: Option<String>,
 }
 
+/// What holds for all nodes in one pass.
+pub(crate) struct Moment<'a> {
+    pub(crate) observed: &'a Observed,
+    pub(crate) watch: &'a Watch,
+    pub(crate) canary: &'a Canary,
+    pub(crate) now: Timestamp,
+}
+
 /// The node's ConfigMap, claims and StatefulSet.
-pub(crate) fn node(
-    blueprint: &Blueprint<'_>,
-    observed: &Observed,
-    node: &Node,
-    watch: &Watch,
-    now: Timestamp,
-) -> NodeSteps {
-    let desired = blueprint.desired;
-    let configuration = config_map::node(blueprint, node);
-    let wanted = stateful_set::node(blueprint, node, &configuration);
-    let mut steps = NodeSteps { configuration: configuration.name.clone(), ..NodeSteps::default() };
+pub(crate) fn node(blueprint: &Blueprint<'_>, node: &Node, moment: &Moment<'_>) -> NodeSteps {
+    let (desired, observed) = (blueprint.desired, moment.observed);
+    let wanted = wanted(blueprint, node);
+    let configuration = wanted.configuration.name.clone();
+    let mut steps = NodeSteps { configuration, ..NodeSteps::default() };
     let claims = claim::of_node(blueprint, observed, node);
-    for wanted in claims.iter().chain([&configuration]) {
+    for wanted in claims.iter().chain([&wanted.configuration]) {
         match object(observed, wanted) {
             Ok(action) => steps.actions.extend(action),
             Err(waiting_on) => steps.waiting_on.push(waiting_on),
@@ -101,8 +104,12 @@ pub(crate) fn node(
     // The pod would mount a stranger's Secret as the node's certificate.
     let taken = stranger(observed, Kind::Secret, &desired.names.node(node)).is_some();
     if steps.waiting_on.is_empty() && !taken {
-        let wanted = Wanted { set: wanted, configuration };
-        set(desired, observed, node, &wanted, watch, now, &mut steps);
+        match observed.child(Kind::StatefulSet, &wanted.set.name) {
+            Some(child) if moment.canary.is_rejected() => {
+                keep(desired, moment, node, &wanted, child, &mut steps);
+            }
+            _ => set(desired, moment, node, &wanted, &mut steps),
+        }
     }
     steps
 }
@@ -113,17 +120,63 @@ pub(crate) struct Wanted {
     pub(crate) configuration: Object,
 }
 
+/// What the spec asks of a node.
+pub(crate) fn wanted(blueprint: &Blueprint<'_>, node: &Node) -> Wanted {
+    let configuration = config_map::node(blueprint, node);
+    Wanted { set: stateful_set::node(blueprint, node, &configuration), configuration }
+}
+
+/// What the spec asks for is not taken by any node: each stays what it is, and the one that did not
+/// start with it goes back to what it was.
+fn keep(
+    desired: &Desired,
+    moment: &Moment<'_>,
+    node: &Node,
+    wanted: &Wanted,
+    child: &Child,
+    steps: &mut NodeSteps,
+) {
+    let Moment { observed, canary, now, .. } = *moment;
+    if let Err(waiting_on) = usable(&wanted.set, child) {
+        steps.waiting_on.push(waiting_on);
+        return;
+    }
+    let pod = observed.pods.get(&node.id).filter(|pod| !pod.terminating);
+    if let Some(template) = canary.goes_back_to(node) {
+        let before = stateful_set::of_template(&wanted.set, template);
+        let hash = stateful_set::template_hash(&before.own);
+        if stateful_set::template_hash(&child.live) != hash {
+            steps.actions.push(Action::Apply(rewrite(before.clone(), child)));
+        }
+        let other = pod.filter(|pod| pod.template.as_deref() != hash);
+        if let Some(pod) = other.filter(|pod| serves_nobody(observed, node, pod)) {
+            steps.actions.push(Action::RestartPod(RestartPod {
+                node_id: node.id,
+                pod: pod_target(desired, node, pod),
+                set: None,
+                is_of_idle_node: true,
+                reason: GOES_BACK.to_owned(),
+            }));
+        }
+        return;
+    }
+    let Some(pod) = pod else { return };
+    if let Some(reason) = roll::certificate(desired, observed, node, pod, wanted, now) {
+        let (node, pod) = (node.clone(), pod_target(desired, node, pod));
+        steps.outdated = Some(Outdated { node, pod, set: None, reason: Some(reason) });
+    }
+}
+
 /// A StatefulSet is written only on its node's turn: any pod made from then on takes the newest
 /// template, and a pod may be made at any moment.
 fn set(
     desired: &Desired,
-    observed: &Observed,
+    moment: &Moment<'_>,
     node: &Node,
     wanted: &Wanted,
-    watch: &Watch,
-    now: Timestamp,
     steps: &mut NodeSteps,
 ) {
+    let Moment { observed, watch, now, .. } = *moment;
     let Some(child) = observed.child(Kind::StatefulSet, &wanted.set.name) else {
         steps.actions.push(Action::Create(wanted.set.clone()));
         return;
@@ -169,6 +222,9 @@ fn set(
     }
 }
 
+const GOES_BACK: &str =
+    "it did not start with what the spec asks for, and goes back to what it ran with";
+
 /// Whether the next pod of a node may have the release that the spec names.
 fn may_take_release(
     desired: &Desired,
@@ -193,7 +249,7 @@ fn pod_target(desired: &Desired, node: &Node, pod: &Pod) -> Target {
 }
 
 /// Kubernetes' word for a container that ended again and again, and does not run now.
-const CRASH_LOOP: &str = "CrashLoopBackOff";
+pub(crate) const CRASH_LOOP: &str = "CrashLoopBackOff";
 
 /// Whether the pod runs no Kafka, so that deleting it disturbs nobody. Silence proves nothing.
 #[must_use]
@@ -244,8 +300,13 @@ pub(crate) fn orphans(
         let set = observed.child(Kind::StatefulSet, &desired.names.node(node));
         let used = set.and_then(|set| stateful_set::configuration(&set.live));
         let mounted = observed.pods.get(&node.id).and_then(|pod| pod.configuration.as_ref());
+        let canary = observed.memory.canary.as_ref().filter(|canary| canary.node == node.id);
+        let goes_back_to = |name: &str| canary.is_some_and(|one| one.before.contains(name));
         unused.retain(|(name, child)| {
-            Some(name.as_str()) != used && Some(*name) != mounted && !child.terminating
+            Some(name.as_str()) != used
+                && Some(*name) != mounted
+                && !goes_back_to(name)
+                && !child.terminating
         });
         unused.sort_by_key(|(name, child)| (child.created_at_seconds, (*name).clone()));
         let surplus = unused.len().saturating_sub(CONFIGURATIONS_KEPT);

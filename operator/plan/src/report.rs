@@ -1,13 +1,12 @@
 //! What a plan says beside its actions: what is, and why everything else is not done.
 
-use std::fmt;
-
 use ottla_crds::agent::QuorumRole;
 
 use crate::desired::Problem;
 use crate::node::Node;
 
 mod node;
+mod words;
 
 pub use node::node;
 
@@ -143,6 +142,13 @@ pub enum WaitingOn {
         /// What differs.
         detail: String,
     },
+    /// What the spec asks for was tried on one node, which did not start with it.
+    CanaryFailed {
+        /// The node.
+        node: i32,
+        /// What failed and how.
+        detail: String,
+    },
     /// The spec names a release that cannot read what Kafka has written.
     DowngradeForbidden {
         /// Why, and what to do.
@@ -229,6 +235,7 @@ impl WaitingOn {
             WaitingOn::RestartHeld { .. } => "RestartHeld",
             WaitingOn::RestartForbidden { .. } => "RestartForbidden",
             WaitingOn::RestartPending { .. } => "RestartPending",
+            WaitingOn::CanaryFailed { .. } => "CanaryFailed",
             WaitingOn::DowngradeForbidden { .. } => "DowngradeForbidden",
             WaitingOn::Soaking { .. } => "Soaking",
             WaitingOn::Finalizing { .. } => "Finalizing",
@@ -256,6 +263,7 @@ impl WaitingOn {
                 | WaitingOn::DiskRefused { .. }
                 | WaitingOn::ImageRefused { .. }
                 | WaitingOn::RestartForbidden { .. }
+                | WaitingOn::CanaryFailed { .. }
                 | WaitingOn::DowngradeForbidden { .. }
                 | WaitingOn::ScaleInForbidden { .. }
         )
@@ -279,83 +287,6 @@ impl WaitingOn {
     pub fn is_for_time(&self) -> bool {
         matches!(self, WaitingOn::Soaking { .. } | WaitingOn::Finalizing { .. })
     }
-}
-
-impl fmt::Display for WaitingOn {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WaitingOn::Paused => out.write_str("spec.paused is true: nothing is written"),
-            WaitingOn::ForeignOperator { owner } => write!(
-                out,
-                "the operator {owner} owns this cluster; to hand it over, annotate it with ottla.dev/take-over and the name of the installation that is to own it"
-            ),
-            WaitingOn::InvalidSpec { problems } => {
-                let texts: Vec<String> =
-                    problems.iter().map(|p| format!("{}: {}", p.field, p.sentence)).collect();
-                out.write_str(&texts.join("; "))
-            }
-            WaitingOn::NameTaken { object } => write!(
-                out,
-                "{object} exists and is not part of this cluster: rename or remove it, or choose another name for the cluster"
-            ),
-            WaitingOn::IdentityLost { detail }
-            | WaitingOn::DataMismatch { detail }
-            | WaitingOn::DowngradeForbidden { detail }
-            | WaitingOn::Soaking { detail }
-            | WaitingOn::Finalizing { detail }
-            | WaitingOn::NotFinal { detail }
-            | WaitingOn::ScaleInForbidden { detail }
-            | WaitingOn::MovingReplicas { detail }
-            | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
-            WaitingOn::DiskStaysLarger { claim, size } => {
-                write!(out, "claim {claim} stays at {size}{STAYS_LARGER}")
-            }
-            WaitingOn::AuthorityLost { secret } => write!(out, "Secret {secret}{LOST}"),
-            WaitingOn::Terminating { object } => {
-                write!(out, "{object} is being deleted: it is made again once it is gone")
-            }
-            WaitingOn::Deleting => out.write_str(DELETING),
-            WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
-            WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
-            WaitingOn::Stopping { node } => write!(out, "node {node} is shutting down"),
-            WaitingOn::LedByOthers { count, example } => write!(
-                out,
-                "preferred leaders are being elected again, of {}",
-                partitions(*count, example)
-            ),
-            WaitingOn::UnderReplicated { count, example } => {
-                let verb = if *count == 1 { "lacks" } else { "lack" };
-                write!(out, "{} {verb} an in-sync replica", partitions(*count, example))
-            }
-            WaitingOn::PodStuck { node, detail }
-            | WaitingOn::AgentUnknown { node, detail }
-            | WaitingOn::DiskRefused { node, detail }
-            | WaitingOn::ImageRefused { node, detail }
-            | WaitingOn::Starting { node, detail }
-            | WaitingOn::CatchingUp { node, detail }
-            | WaitingOn::RestartForbidden { node, detail }
-            | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
-            WaitingOn::Draining { brokers, detail } => out.write_str(&draining(brokers, detail)),
-            WaitingOn::Restarting { node, detail } => {
-                write!(out, "node {node} is restarted: {detail}")
-            }
-            WaitingOn::RestartHeld { node, detail } => {
-                write!(out, "node {node} has to restart and must not yet: {detail}")
-            }
-        }
-    }
-}
-
-const STAYS_LARGER: &str = ", more than the spec asks for: a disk never shrinks";
-const LOST: &str =
-    " with the cluster's CA is missing while nodes trust it: restore it from a backup";
-const DELETING: &str =
-    "the KafkaCluster is being deleted: its claims, its identity and its CA stay";
-
-fn draining(ids: &[i32], detail: &str) -> String {
-    let verb = if ids.len() == 1 { "leaves" } else { "leave" };
-    let colon = if detail.is_empty() { "" } else { ": " };
-    format!("{} {verb}{colon}{detail}", brokers(ids))
 }
 
 /// Brokers by their ids.

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::RollMemory;
+use ottla_crds::kafka_cluster::status::{CanaryMemory, RollMemory};
 
 use crate::action::{Action, RestartPod};
+use crate::canary;
 use crate::desired::Desired;
 use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
@@ -17,7 +18,7 @@ use crate::upgrade::Watch;
 mod reason;
 mod safety;
 
-pub(crate) use reason::reason;
+pub(crate) use reason::{certificate, reason};
 pub use safety::{Hold, may_stop};
 pub(crate) use safety::{guards, is_well, is_well_or_nobody_yet};
 
@@ -25,6 +26,8 @@ pub(crate) use safety::{guards, is_well, is_well_or_nobody_yet};
 #[derive(Default)]
 pub(crate) struct Steps {
     pub(crate) memory: Option<RollMemory>,
+    /// The node that is restarted, if it is the first to take what the spec asks for.
+    pub(crate) canary: Option<CanaryMemory>,
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Vec<WaitingOn>,
     pub(crate) report: Option<Progress>,
@@ -123,13 +126,15 @@ fn restart(
     steps: &mut Steps,
 ) {
     let mut held = None;
+    let ids: Vec<i32> = due.iter().map(|outdated| outdated.node.id).collect();
     for outdated in due {
         let node = outdated.node.id;
-        let reason = outdated.reason.unwrap_or_default();
+        let reason = outdated.reason.clone().unwrap_or_default();
         let watched = || watch.permits(desired, observed, &outdated.node);
         match may_stop(desired, observed, nodes, &outdated.node).and_then(|()| watched()) {
             Ok(()) => {
                 let detail = reason.clone();
+                steps.canary = canary::first(observed, nodes, &outdated, &ids);
                 steps.waiting_on.push(WaitingOn::Restarting { node, detail });
                 steps.actions.push(Action::RestartPod(RestartPod {
                     node_id: node,

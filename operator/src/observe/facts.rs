@@ -112,6 +112,7 @@ fn pod(object: &DynamicObject) -> Pod {
         restart: object.annotations().get(RESTART_ANNOTATION).cloned(),
         configuration: mounted(&object.data).map(ToOwned::to_owned),
         image: image(&object.data).map(ToOwned::to_owned),
+        unscheduled_since_seconds: unscheduled_since(condition("PodScheduled")),
         stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(container?)),
         restarts: restarts.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
     }
@@ -137,6 +138,12 @@ fn unschedulable(scheduled: Option<&Value>) -> Option<String> {
     })
 }
 
+fn unscheduled_since(scheduled: Option<&Value>) -> Option<i64> {
+    let condition = scheduled.filter(|one| text(one, "/status") == Some("False"))?;
+    let since: jiff::Timestamp = text(condition, "/lastTransitionTime")?.parse().ok()?;
+    Some(since.as_second())
+}
+
 /// The status of Kafka's container: others may have been put beside it.
 fn container(status: &Value) -> Option<&Value> {
     let all = status.get("containerStatuses")?.as_array()?;
@@ -150,10 +157,24 @@ fn waiting(container: &Value) -> Option<String> {
     if matches!(reason, "ContainerCreating" | "PodInitializing") {
         return None;
     }
-    Some(match text(waiting, "/message") {
+    let said = text(container, "/lastState/terminated/message").and_then(last_words);
+    Some(match said.or_else(|| text(waiting, "/message")) {
         Some(message) => format!("{reason}: {message}"),
         None => reason.to_owned(),
     })
+}
+
+/// More only makes a sentence long.
+const WORDS_MAX: usize = 300;
+
+/// Of the last lines that a container wrote before it ended, the one that says why: the innermost
+/// exception, or what Java itself says.
+fn last_words(log: &str) -> Option<&str> {
+    let mut exceptions = log.lines().rev().filter(|line| line.contains("Exception: "));
+    let java = || log.lines().find(|line| line.contains("rror: ") || line.contains("nrecognized"));
+    let line = exceptions.next().or_else(java)?.trim();
+    let end = (0..=WORDS_MAX.min(line.len())).rev().find(|end| line.is_char_boundary(*end))?;
+    Some(&line[..end])
 }
 
 /// DNS names of nodes, by node id. A pod's name and its Service never change.
@@ -183,4 +204,24 @@ fn ready(names: &Names, pods: &[DynamicObject], label: &str, port: u16) -> Vec<S
         .filter(|object| object.labels().contains_key(label) && pod(object).ready)
         .map(|object| format!("{}:{port}", host(names, object)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn of_the_last_lines_of_a_log_that_is_told_which_says_why() {
+        let kafka = "[2026-11-26 18:00:00] ERROR Exiting Kafka due to fatal exception\n\
+            org.apache.kafka.common.KafkaException: cannot start\n\
+            \tat kafka.Kafka.main(Kafka.scala)\n\
+            Caused by: org.apache.kafka.common.config.ConfigException: Invalid value -3\n\
+            \tat kafka.server.KafkaConfig.<init>(KafkaConfig.scala)";
+        let cause = "Caused by: org.apache.kafka.common.config.ConfigException: Invalid value -3";
+        assert_eq!(last_words(kafka), Some(cause));
+        let java = "Unrecognized VM option 'Nonsense'\nError: Could not create the Java Virtual \
+            Machine.\nError: A fatal exception has occurred. Program will exit.";
+        assert_eq!(last_words(java), Some("Unrecognized VM option 'Nonsense'"));
+        assert_eq!(last_words("[2026-11-26 18:00:00] INFO stopped"), None);
+    }
 }

@@ -97,11 +97,11 @@ impl World {
         let bad = self.pods.get(&id).is_some_and(|pod| self.is_bad(&pod.configuration));
         let Some(pod) = self.pods.get_mut(&id) else { return false };
         if bad {
-            let first = pod.seen.stuck.is_none();
             pod.seen.stuck =
                 Some("CrashLoopBackOff: back-off restarting failed container".to_owned());
             pod.seen.restarts += 1;
-            return first;
+            // It goes on for ever, and nothing comes of it any more.
+            return pod.seen.restarts <= 4;
         }
         self.start_pod(id);
         true

@@ -95,6 +95,7 @@ impl World {
     /// Where the node has no pod.
     pub fn stick_pod(&mut self, id: i32, reason: &str) -> Result<()> {
         let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
+        pod.seen.restarts += i32::from(reason.starts_with("CrashLoopBackOff"));
         pod.seen.stuck = Some(reason.to_owned());
         pod.seen.ready = false;
         self.follow_brokers();

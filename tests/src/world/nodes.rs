@@ -108,6 +108,7 @@ impl World {
                 restart: annotation(RESTART_ANNOTATION),
                 configuration: configuration.clone(),
                 image: image.map(ToOwned::to_owned),
+                unscheduled_since_seconds: None,
                 stuck: None,
                 restarts: 0,
             },

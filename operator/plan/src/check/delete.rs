@@ -23,9 +23,12 @@ fn unused(delete: &Delete, fresh: &Observed) -> Verdicts {
             .any(|(_, child)| stateful_set::configuration(&child.live) == Some(name))
     };
     let mounted = || fresh.pods.values().any(|pod| pod.configuration.as_deref() == Some(name));
+    let canary = fresh.memory.canary.as_ref();
+    let gone_back_to = canary.is_some_and(|canary| canary.before.contains(name));
     let in_use = format!("{name} is in use");
     vec![
         ("no StatefulSet names it", unless(used(), "S4", &in_use)),
         ("no pod mounts it", unless(mounted(), "S4", &in_use)),
+        ("no node goes back to it", unless(gone_back_to, "S4", &in_use)),
     ]
 }

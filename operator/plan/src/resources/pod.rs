@@ -52,6 +52,23 @@ pub(super) fn own(blueprint: &Blueprint<'_>, node: &Node, configuration: &Object
     template
 }
 
+/// The hash of a template.
+#[must_use]
+pub fn template_hash(template: &Value) -> Option<&str> {
+    annotation(template, TEMPLATE_ANNOTATION)
+}
+
+pub(super) fn annotation<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
+    template.get("metadata")?.get("annotations")?.get(key)?.as_str()
+}
+
+/// The ConfigMap that a template mounts.
+#[must_use]
+pub fn configuration(template: &Value) -> Option<&str> {
+    let volumes = template.get("spec")?.get("volumes")?.as_array()?;
+    volumes.iter().find_map(|volume| volume.get("configMap")?.get("name")?.as_str())
+}
+
 /// The template of all nodes of a kind, but for what is a node's own.
 pub(super) fn common(desired: &Desired, node: &Node) -> Value {
     let group = desired.group(node.group);

@@ -43,6 +43,14 @@ pub(super) fn common(desired: &Desired, node: &Node, template: Value) -> Arc<Com
     Common::new(tree)
 }
 
+/// A StatefulSet with another template of its pod.
+#[must_use]
+pub fn of_template(set: &Object, template: &Value) -> Object {
+    let mut tree = set.tree();
+    tree["spec"]["template"] = template.clone();
+    Object::new(set.kind, set.name.clone(), tree)
+}
+
 /// The hash of the pod template in a StatefulSet, wanted or live.
 #[must_use]
 pub fn template_hash(tree: &Value) -> Option<&str> {
@@ -56,14 +64,11 @@ pub fn wish(tree: &Value) -> Option<&str> {
 }
 
 fn annotation<'a>(tree: &'a Value, key: &str) -> Option<&'a str> {
-    let template = tree.get("spec")?.get("template")?;
-    template.get("metadata")?.get("annotations")?.get(key)?.as_str()
+    pod::annotation(tree.get("spec")?.get("template")?, key)
 }
 
 /// The ConfigMap that the pod template of a StatefulSet mounts.
 #[must_use]
 pub fn configuration(tree: &Value) -> Option<&str> {
-    let template = tree.get("spec")?.get("template")?;
-    let volumes = template.get("spec")?.get("volumes")?.as_array()?;
-    volumes.iter().find_map(|volume| volume.get("configMap")?.get("name")?.as_str())
+    pod::configuration(tree.get("spec")?.get("template")?)
 }

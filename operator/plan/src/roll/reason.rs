@@ -41,8 +41,7 @@ pub(crate) fn reason(
     now: Timestamp,
 ) -> Option<String> {
     let case = Case { desired, observed, node, pod, wanted, now };
-    let mut reasons: Vec<String> =
-        [asked(&case), certificate(&case)].into_iter().flatten().collect();
+    let mut reasons: Vec<String> = [asked(&case), expires(&case)].into_iter().flatten().collect();
     let other_wish =
         || pod.wish.is_some() && pod.wish.as_deref() != stateful_set::wish(&wanted.set.own);
     if outdated && other_wish() {
@@ -59,8 +58,20 @@ fn asked(case: &Case<'_>) -> Option<String> {
         .then(|| format!("asked for by the annotation {}", crate::names::RESTART_ANNOTATION))
 }
 
+/// Whether a node has to restart for its certificate, whatever the spec asks for.
+pub(crate) fn certificate(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    pod: &Pod,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Option<String> {
+    expires(&Case { desired, observed, node, pod, wanted, now })
+}
+
 /// Kafka's Raft client reads its certificate only at a start (KAFKA-20025).
-fn certificate(case: &Case<'_>) -> Option<String> {
+fn expires(case: &Case<'_>) -> Option<String> {
     let jvm = case.observed.agent(case.node.id)?.jvm.as_ref()?;
     let secret = case.observed.certificates.get(&case.desired.names.node(case.node))?;
     let expires_at_seconds = jvm.certificate_expires_at_seconds?;
