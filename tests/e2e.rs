@@ -39,5 +39,6 @@ mod e2e {
     mod stage;
     mod upgraded;
     mod verifier;
+    mod voters;
     mod wait;
 }

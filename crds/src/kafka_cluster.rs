@@ -56,7 +56,7 @@ pub const KAFKA_VERSIONS: [&str; 3] = ["4.2.1", "4.3.1", "4.4.0"];
     validation = Rule::new("self.controllers.placement != 'Colocated' || (!has(self.controllers.storage) && !has(self.controllers.resources) && !has(self.controllers.jvm) && !has(self.controllers.pod))")
         .message("controllers that are Colocated live in the brokers: remove controllers.storage, resources, jvm and pod, and set those of brokers"),
     validation = Rule::new("self.controllers.placement != 'Colocated' || !has(self.brokers.excludedIds) || self.brokers.excludedIds.all(id, id >= self.controllers.replicas)")
-        .message("brokers.excludedIds names a broker that votes in the metadata quorum: while controllers are Colocated these are the brokers with the lowest ids, and moving a vote is not part of this release of Ottla"),
+        .message("brokers.excludedIds names a broker that is to vote in the metadata quorum: while controllers are Colocated these are the brokers with the lowest ids; give controllers pods of their own first (placement: Dedicated)"),
     validation = Rule::new("self.controllers.placement != 'Dedicated' || has(self.controllers.storage)")
         .message("controllers.storage is required while controllers are Dedicated: give each controller one volume, such as { name: d0, size: 10Gi }"),
     validation = Rule::new("has(self.racks) == has(oldSelf.racks)")
@@ -144,18 +144,17 @@ pub enum Placement {
 #[serde(rename_all = "camelCase")]
 pub struct Controllers {
     /// `Dedicated` pods, or `Colocated` in the brokers.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("placement cannot be changed yet: moving a quorum of controllers is not part of this release of Ottla"))]
+    #[x_kube(validation = Rule::new("self == oldSelf || oldSelf == 'Colocated'").message("placement cannot go back to Colocated: controllers with pods of their own have disks of their own"))]
     pub placement: Placement,
     /// How many controllers vote: 1, 3 or 5. A quorum of 3 bears the loss of one, of 5 the loss of
     /// two.
     #[schemars(extend("enum" = [1, 3, 5]))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("controllers.replicas cannot be changed yet: adding and removing voters is not part of this release of Ottla"))]
     pub replicas: i32,
     /// The disk of each Dedicated controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new("self.volumes.size() == 1").message("a controller has one volume: it stores only the metadata log"),
-        validation = Rule::new("!has(self.reclaim)").message("reclaim is for brokers: controllers cannot be removed yet")
+        validation = Rule::new("!has(self.reclaim)").message("reclaim is for brokers: the claim of a controller that leaves stays")
     )]
     pub storage: Option<Storage>,
     /// CPU and memory of each Dedicated controller.

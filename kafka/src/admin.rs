@@ -10,6 +10,7 @@ pub(crate) mod log_dir;
 pub(crate) mod quorum;
 pub(crate) mod reassignment;
 pub(crate) mod topic;
+pub(crate) mod voter;
 
 use std::time::Duration;
 

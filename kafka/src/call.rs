@@ -85,6 +85,8 @@ pub(crate) mod tests {
             $function::<m::ListPartitionReassignmentsRequest>($($argument),*);
             $function::<m::UnregisterBrokerRequest>($($argument),*);
             $function::<m::UpdateFeaturesRequest>($($argument),*);
+            $function::<m::AddRaftVoterRequest>($($argument),*);
+            $function::<m::RemoveRaftVoterRequest>($($argument),*);
             $function::<m::InitProducerIdRequest>($($argument),*);
             $function::<m::ProduceRequest>($($argument),*);
             $function::<m::FetchRequest>($($argument),*);

@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_kafka::{
-    Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error, FetchOptions, Isolation,
-    NewPartitions, NewTopic, OffsetAt, Producer, Record, Wish,
+    Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Endpoint, Error, FetchOptions,
+    Isolation, NewPartitions, NewTopic, OffsetAt, Producer, Record, Uuid, Wish,
 };
 
 /// The port in recorded addresses; a replay puts its own in place of it.
 pub(crate) const RECORDED_PORT: u16 = 19092;
 
+/// The id of the cluster that is recorded.
+const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+
 /// The conversations in the order in which they are recorded: later ones need what earlier ones
 /// made. Each is also the name of a file.
-pub(crate) const NAMES: [&str; 22] = [
+pub(crate) const NAMES: [&str; 24] = [
     "describe_cluster",
     "describe_quorum",
     "describe_features",
     "raise_feature",
     "raise_feature_back",
+    "add_voter",
+    "remove_voter",
     "create_topics",
     "create_partitions",
     "describe_topics",
@@ -56,6 +61,15 @@ pub(crate) async fn hold(name: &str, cluster: &Cluster) -> String {
         "describe_features" => text(cluster.describe_features().await),
         "raise_feature" => text(cluster.raise_feature("transaction.version", 2).await),
         "raise_feature_back" => text(cluster.raise_feature("transaction.version", 1).await),
+        "add_voter" => {
+            let endpoint = Endpoint::new("localhost", 1);
+            text(
+                cluster
+                    .add_voter(CLUSTER, 1, Uuid::from_bytes([7; 16]), "CONTROLLER", &endpoint)
+                    .await,
+            )
+        }
+        "remove_voter" => text(cluster.remove_voter(CLUSTER, 9, Uuid::from_bytes([7; 16])).await),
         "create_topics" => text(cluster.create_topics(&new_topics(), false).await),
         "create_partitions" => {
             text(cluster.create_partitions(&[(TOPIC.to_owned(), 2)], false).await)

@@ -187,6 +187,9 @@ async fn harmless(
             Action::RecordDisks { target, disks } => {
                 identity::record(client, namespace, target, disks).await
             }
+            Action::RecordQuorum { target, record } => {
+                identity::record_quorum(client, namespace, target, record).await
+            }
             Action::ForgetDisks { target, disks } => {
                 identity::forget(client, namespace, target, disks).await
             }
@@ -200,6 +203,8 @@ async fn harmless(
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_)
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
     };
@@ -232,6 +237,8 @@ async fn destructive(
             Action::Reassign(_)
             | Action::Cordon { .. }
             | Action::Unregister(_)
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
             | Action::RaiseFeature(_) => kafka(context, ways, action).await,
             _ => Ok(()),
         }

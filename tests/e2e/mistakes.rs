@@ -220,9 +220,8 @@ pub(crate) fn of_running() -> Vec<Mistake> {
             json!(2),
             "controllers.replicas must not exceed brokers.replicas",
         ),
-        ("/spec/brokers/excludedIds", json!([1]), "names a broker that votes"),
-        ("/spec/controllers/replicas", json!(1), "controllers.replicas cannot be changed yet"),
-        ("/spec/controllers/placement", json!("Dedicated"), "placement cannot be changed yet"),
+        ("/spec/brokers/excludedIds", json!([1]), "names a broker that is to vote"),
+        ("/spec/controllers/placement", json!("Dedicated"), "controllers.storage is required"),
     ]
 }
 

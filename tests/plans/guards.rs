@@ -9,13 +9,15 @@ use ottla_crds::kafka_cluster::AllowUnavailable;
 use ottla_crds::kafka_cluster::status::CanaryMemory;
 use ottla_plan::action::{Delete, Format, RestartPod, Target};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, disk_key};
+use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, Voter, disk_key};
 use ottla_plan::{Action, Desired, Observed, check};
 use ottla_tests::world::{World, manifest};
 use serde_json::json;
 
 #[path = "guards/departure.rs"]
 mod departure;
+#[path = "guards/quorum.rs"]
+mod quorum;
 #[path = "guards/upgrade.rs"]
 mod upgrade;
 
@@ -37,6 +39,12 @@ fn cases(action: &Action) -> &'static [Case] {
         Action::RestartPod(_) => &RESTART,
         Action::Format(format) if format.node_id == VOTER => &FORMAT_OF_A_VOTER,
         Action::Format(_) => &FORMAT,
+        Action::Delete(delete) if delete.target.name.contains("-controller-") => {
+            match delete.kind {
+                Kind::StatefulSet => &quorum::STOP,
+                _ => &quorum::DELETE_SECRET,
+            }
+        }
         Action::Delete(delete) => match delete.kind {
             Kind::StatefulSet => &departure::STOP,
             Kind::PersistentVolumeClaim => &departure::DELETE_CLAIM,
@@ -45,6 +53,8 @@ fn cases(action: &Action) -> &'static [Case] {
         },
         Action::Reassign(_) => &departure::REASSIGN,
         Action::Unregister(_) => &departure::UNREGISTER,
+        Action::AddVoter(_) => &quorum::ADD,
+        Action::RemoveVoter(_) => &quorum::REMOVE,
         Action::RaiseFeature(_) => &upgrade::RAISE,
         Action::Cordon { cordoned: true, .. } => &departure::CORDON,
         Action::NewIdentity { .. }
@@ -53,6 +63,7 @@ fn cases(action: &Action) -> &'static [Case] {
         | Action::Create(_)
         | Action::Apply(_)
         | Action::RecordDisks { .. }
+        | Action::RecordQuorum { .. }
         | Action::ForgetDisks { .. }
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)
@@ -143,9 +154,11 @@ const FORMAT: [Case; 12] = [
 ];
 
 const FORMAT_OF_A_VOTER: [Case; 2] = [
-    ("no voter is replaced", |scene| {
+    ("the other voters decide without it", |scene| {
         declare(scene, VOTER);
-        scene.observed.kafka = Answer::Known(Kafka::default());
+        let voters = [0, 1, 2].map(|id| (id, Voter::default()));
+        let voters = voters.into_iter().collect();
+        scene.observed.kafka = Answer::Known(Kafka { voters, ..Kafka::default() });
     }),
     ("a controller gets a word on the quorum", |scene| {
         format(scene).request.mode = FormatMode::Plain;
@@ -186,6 +199,10 @@ fn without_any_one_guard_something_would_be_permitted() {
         departure::claim,
         upgrade::broker,
         upgrade::raise,
+        quorum::addition,
+        quorum::removal,
+        quorum::stop,
+        quorum::secret,
     ];
     for scene in scenes {
         let permitted = scene();
@@ -210,6 +227,8 @@ fn kind(action: &Action) -> &'static str {
         Action::Reassign(_) => "reassign",
         Action::Unregister(_) => "unregister",
         Action::RaiseFeature(_) => "raise",
+        Action::AddVoter(_) => "add voter",
+        Action::RemoveVoter(_) => "remove voter",
         Action::Cordon { .. } => "cordon",
         _ => "harmless",
     }

@@ -51,6 +51,25 @@ fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
 }
 
 #[test]
+fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let path = ["spec", "controllers", "replicas"];
+    survives(birth, &path, &json!(5));
+    let mut five = born(birth).clone();
+    five.edit(&path, json!(5)).unwrap();
+    settle(&mut five, &mut Probes::default(), &mut Vec::new()).unwrap();
+    survives_in(&five, &path, &json!(3));
+}
+
+#[test]
+fn controllers_that_get_pods_of_their_own_survive_a_crash_at_every_write() {
+    let storage = json!({ "volumes": [{ "name": "d0", "size": "1Gi" }] });
+    let dedicated = json!({ "placement": "Dedicated", "replicas": 3, "storage": storage });
+    let birth = Birth { oldest: false, dedicated: false, five: false };
+    survives(birth, &["spec", "controllers"], &dedicated);
+}
+
+#[test]
 fn an_upgrade_survives_a_crash_at_every_write() {
     for dedicated in [false, true] {
         let birth = Birth { oldest: false, dedicated, five: false };
@@ -136,7 +155,11 @@ fn called_back(birth: Birth, write: usize, mishap: Mishap) -> bool {
 }
 
 fn survives(birth: Birth, path: &[&str], value: &Value) {
-    let end = |mishap| end(birth, path, value, mishap);
+    survives_in(born(birth), path, value);
+}
+
+fn survives_in(world: &World, path: &[&str], value: &Value) {
+    let end = |mishap| end(world, path, value, mishap);
     let undisturbed = end(None).expect("an operation without any mishap");
     for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused] {
         let mut write = 0;
@@ -152,12 +175,12 @@ fn survives(birth: Birth, path: &[&str], value: &Value) {
 /// How an operation ends that meets a mishap at its write of this number: every pod and how often it was
 /// made. `None` where it has fewer writes.
 fn end(
-    birth: Birth,
+    world: &World,
     path: &[&str],
     value: &Value,
     mishap: Option<(usize, Mishap)>,
 ) -> Option<BTreeMap<String, usize>> {
-    let mut world = born(birth).clone();
+    let mut world = world.clone();
     world.edit(path, value.clone()).unwrap();
     let met = mishap.is_none_or(|(write, mishap)| disturbed(&mut world, write, mishap));
     if !met {

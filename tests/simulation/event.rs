@@ -73,6 +73,8 @@ pub(crate) enum Event {
     Upgrade(u8),
     /// The spec asks for so many brokers.
     Scale(u8),
+    /// The spec asks for so many controllers, or for pods of their own.
+    Controllers(u8),
     /// The spec excludes a broker, or none.
     Exclude(u8),
     /// Somebody makes a partition, the first replica on this broker.
@@ -97,7 +99,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..91) {
+        match rng.u8(0..93) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -142,6 +144,7 @@ impl Event {
             87 => Event::Reclaim(number),
             88 | 89 => Event::Release(number),
             90 => Event::Upgrade(number),
+            91 | 92 => Event::Controllers(number),
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use fastrand::Rng;
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
 use ottla_plan::observed::Answer;
-use ottla_plan::{Plan, release};
+use ottla_plan::{Plan, WaitingOn, release};
 use ottla_tests::world::{BAD_OPTION, Outcome, Seen, World, manifest};
 use serde_json::{Value, json};
 
@@ -253,12 +253,13 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
             world.edit(&["spec", "upgrade"], json!({ "finalize": finalize, "soak": soak }))
         }
         Event::Scale(number) => {
-            world.edit(&["spec", "brokers", "replicas"], (3 + number % 3).into())
+            edit_if_valid(world, &["spec", "brokers", "replicas"], (3 + number % 3).into())
         }
         Event::Exclude(number) => {
             let excluded = if number % 3 == 2 { json!([]) } else { json!([3 + number % 3]) };
-            world.edit(&["spec", "brokers", "excludedIds"], excluded)
+            edit_if_valid(world, &["spec", "brokers", "excludedIds"], excluded)
         }
+        Event::Controllers(number) => change_controllers(world, number),
         other => bail!("{other:?} is no edit"),
     }
 }
@@ -289,11 +290,48 @@ pub(crate) fn settle(
         world.produce();
         let still = !outcome.changed_something() && !noticed && !advanced && !copied;
         if still && !world.wait()? {
+            if keeps_former_controllers(world)? {
+                continue;
+            }
             world.at_rest(&outcome.not_done).context("at the end")?;
             return world.as_wished().context("at the end");
         }
     }
     bail!("L1: the world does not come to rest");
+}
+
+/// The definition refuses what cannot be.
+fn edit_if_valid(world: &mut World, path: &[&str], value: Value) -> Result<()> {
+    let before = world.clone();
+    world.edit(path, value)?;
+    if world.desired().is_err() {
+        *world = before;
+    }
+    Ok(())
+}
+
+/// Three or five of them, or three with pods of their own, from where the definition knows no way back.
+fn change_controllers(world: &mut World, number: u8) -> Result<()> {
+    let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
+    if !is_dedicated && number.is_multiple_of(3) {
+        let storage = json!({ "volumes": [{ "name": "d0", "size": "1Gi" }] });
+        let controllers = json!({ "placement": "Dedicated", "replicas": 3, "storage": storage });
+        return world.edit(&["spec", "controllers"], controllers);
+    }
+    let replicas = if number.is_multiple_of(2) { 3 } else { 5 };
+    edit_if_valid(world, &["spec", "controllers", "replicas"], replicas.into())
+}
+
+/// A person lets a broker stay that was a controller. Whether there is one.
+fn keeps_former_controllers(world: &mut World) -> Result<bool> {
+    let mut waiting = world.plan()?.report.waiting_on.into_iter();
+    let forbidden = |one: &WaitingOn| matches!(one, WaitingOn::ScaleInForbidden { detail } if detail.contains("it was a controller"));
+    let is_forbidden = waiting.any(|one| forbidden(&one));
+    if is_forbidden {
+        world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
+        world.edit(&["spec", "brokers", "replicas"], 5.into())?;
+    }
+    Ok(is_forbidden)
 }
 
 /// A person names a release, unless the definition refuses it.

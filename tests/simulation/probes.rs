@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 38] = [
+const WORDS: [(&str, &str); 43] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -47,6 +47,11 @@ const WORDS: [(&str, &str); 38] = [
     ("held: a release is watched", "and there is no way back"),
     ("a feature switched on", "is there to stay"),
     ("new disks wait for a release", "is not there to stay yet"),
+    ("a voter joined", "let controller"),
+    ("a voter left", "take the vote of controller"),
+    ("reason: a controller", "it becomes a controller"),
+    ("reason: no controller", "it is no controller any more"),
+    ("reason: other controllers", "it finds the quorum by the controllers"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
 ];

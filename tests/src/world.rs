@@ -18,11 +18,13 @@ use serde_json::Value;
 mod act;
 mod configuration;
 mod departure;
+mod format;
 mod gradual;
 mod life;
 mod moves;
 mod nodes;
 mod observe;
+mod quorum;
 mod seen;
 mod store;
 mod topics;
@@ -68,6 +70,10 @@ pub struct World {
     /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
     seen: BTreeSet<String>,
     registered: BTreeSet<i32>,
+    /// Voters of the metadata quorum: node id to directory id.
+    quorum: BTreeMap<i32, String>,
+    /// Controllers that Kafka has a registration of.
+    controllers: BTreeSet<i32>,
     /// Brokers that take no new replicas.
     cordoned: BTreeSet<i32>,
     /// What the broker that is asked still shows of partitions, at the next look alone.
@@ -128,6 +134,8 @@ impl World {
             disks: BTreeMap::new(),
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
+            quorum: BTreeMap::new(),
+            controllers: BTreeSet::new(),
             cordoned: BTreeSet::new(),
             stale: None,
             statuses: 0,

@@ -245,7 +245,7 @@ pub struct RejectedMemory {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
-    /// `Create`, `Repair`, `Roll`, `ScaleIn` or `MoveReplicas`.
+    /// `Create`, `Repair`, `Roll`, `ScaleIn`, `MoveReplicas` or `ChangeVoters`.
     pub name: String,
     /// Nodes done; of `MoveReplicas` partitions.
     pub done: i32,

@@ -318,3 +318,37 @@ pub(crate) async fn reassignments(kafka: &Kafka) {
     }
     cluster.delete_topics(&[made.id]).await.unwrap().remove(0).unwrap();
 }
+
+/// Without its vote a controller goes on as an observer.
+pub(crate) async fn a_voter_leaves_and_joins_again(kafka: &Kafka) {
+    let cluster = kafka.client();
+    let leader = cluster.describe_quorum().await.unwrap().leader_id;
+    let id = [1, 2, 3].into_iter().find(|id| Some(*id) != leader).unwrap();
+    let others: Vec<i32> = [1, 2, 3].into_iter().filter(|one| *one != id).collect();
+    let votes = |voters: Vec<i32>| {
+        let cluster = cluster.clone();
+        async move {
+            let quorum = cluster.describe_quorum().await.ok()?;
+            let found: Vec<i32> = quorum.voters.iter().map(|one| one.id).collect();
+            (found == voters).then_some(quorum)
+        }
+    };
+    cluster.remove_voter(CLUSTER_ID, id, directory_id(id)).await.unwrap();
+    let quorum = eventually("two voters", || votes(others.clone())).await;
+    let observer = quorum.observers.iter().find(|one| one.id == id).unwrap();
+    assert_eq!(observer.directory_id, directory_id(id));
+    let again = cluster.remove_voter(CLUSTER_ID, id, directory_id(id)).await.unwrap_err();
+    assert_eq!(again.class(), Class::NotFound, "{again}");
+
+    let endpoint = &kafka.controllers()[id as usize - 1];
+    eventually("it may vote again", || async {
+        cluster.add_voter(CLUSTER_ID, id, directory_id(id), "CONTROLLER", endpoint).await.ok()
+    })
+    .await;
+    eventually("three voters", || votes(vec![1, 2, 3])).await;
+    let again = cluster
+        .add_voter(CLUSTER_ID, id, directory_id(id), "CONTROLLER", endpoint)
+        .await
+        .unwrap_err();
+    assert_eq!(again.class(), Class::Fatal, "{again}");
+}

@@ -47,6 +47,7 @@ async fn a_cluster_of_three_nodes() {
     calls::records(&kafka).await;
     calls::log_directories(&kafka).await;
     calls::reassignments(&kafka).await;
+    calls::a_voter_leaves_and_joins_again(&kafka).await;
 
     failures::the_active_controller_dies(&mut kafka).await;
     failures::it_comes_back_and_leads_again(&mut kafka).await;

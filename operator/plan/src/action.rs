@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_crds::agent::FormatRequest;
 
 use crate::object::{Kind, Object};
+use crate::observed::QuorumRecord;
 use crate::release::Raise;
 
 mod words;
@@ -165,6 +166,19 @@ pub struct RaiseFeature {
     pub raise: Raise,
 }
 
+/// A voter of the metadata quorum that joins or leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeVoter {
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// Kafka's `node.id`.
+    pub id: i32,
+    /// The id of its metadata directory.
+    pub directory: String,
+    /// Its DNS name.
+    pub host: String,
+}
+
 /// What has to wait for an action that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldBack {
@@ -218,6 +232,13 @@ pub enum Action {
         /// Key of the disk to its directory id.
         disks: BTreeMap<String, String>,
     },
+    /// Note in the identity object how the metadata quorum is decided to be.
+    RecordQuorum {
+        /// The identity object.
+        target: Target,
+        /// All that is on record of it.
+        record: QuorumRecord,
+    },
     /// Strike disks of brokers that are gone from the identity object.
     ForgetDisks {
         /// The identity object.
@@ -244,6 +265,10 @@ pub enum Action {
     Reassign(Reassign),
     /// Remove the registration of a broker that is gone for good, and its cordon.
     Unregister(Unregister),
+    /// Let a controller vote (KIP-853).
+    AddVoter(ChangeVoter),
+    /// Take a controller's vote away.
+    RemoveVoter(ChangeVoter),
     /// Switch a feature on (KIP-584): there is no way back to a release that does not know it.
     RaiseFeature(RaiseFeature),
     /// Delete a node's pod, so that it starts anew from the newest template.
@@ -263,6 +288,8 @@ impl Action {
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_)
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
             | Action::RaiseFeature(_) => true,
             Action::NewIdentity { .. }
             | Action::IssueAuthority { .. }
@@ -270,6 +297,7 @@ impl Action {
             | Action::Create(_)
             | Action::Apply(_)
             | Action::RecordDisks { .. }
+            | Action::RecordQuorum { .. }
             | Action::ForgetDisks { .. }
             | Action::AlterConfig(_)
             | Action::ElectLeaders(_)
@@ -293,9 +321,11 @@ impl Action {
                 HeldBack::Nothing
             }
             Action::AlterConfig(_) => HeldBack::Restarts,
-            Action::Throttle(_) | Action::Cordon { .. } | Action::RaiseFeature(_) => {
-                HeldBack::Nothing
-            }
+            Action::Throttle(_)
+            | Action::Cordon { .. }
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
+            | Action::RaiseFeature(_) => HeldBack::Nothing,
             _ => HeldBack::Everything,
         }
     }
@@ -305,7 +335,10 @@ impl Action {
     pub fn stage(&self) -> u8 {
         match self {
             Action::NewIdentity { .. } | Action::IssueAuthority { .. } => 0,
-            Action::IssueLeaf(_) | Action::RecordDisks { .. } | Action::ForgetDisks { .. } => 1,
+            Action::IssueLeaf(_)
+            | Action::RecordDisks { .. }
+            | Action::RecordQuorum { .. }
+            | Action::ForgetDisks { .. } => 1,
             Action::Create(object) | Action::Apply(Rewrite { object, .. }) => match object.kind {
                 Kind::StatefulSet => 3,
                 _ => 2,
@@ -316,7 +349,11 @@ impl Action {
             | Action::Cordon { .. } => 4,
             Action::Format(_) => 5,
             Action::RestartPod(_) | Action::Reassign(_) => 6,
-            Action::Delete(_) | Action::Unregister(_) | Action::RaiseFeature(_) => 7,
+            Action::Delete(_)
+            | Action::Unregister(_)
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
+            | Action::RaiseFeature(_) => 7,
         }
     }
 }

@@ -12,6 +12,7 @@ mod delete;
 mod departure;
 mod feature;
 mod format;
+mod quorum;
 mod reassign;
 mod restart;
 
@@ -100,6 +101,8 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::Reassign(reassign) => reassign::guards(reassign, desired, fresh),
         Action::Cordon { broker, cordoned: true } => departure::cordon(*broker, desired, fresh),
         Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
+        Action::AddVoter(change) => quorum::add(change, desired, fresh),
+        Action::RemoveVoter(change) => quorum::remove(change, desired, fresh),
         Action::RaiseFeature(raise) => feature::guards(raise, desired, fresh),
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
@@ -107,6 +110,7 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         | Action::Create(_)
         | Action::Apply(_)
         | Action::RecordDisks { .. }
+        | Action::RecordQuorum { .. }
         | Action::ForgetDisks { .. }
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)

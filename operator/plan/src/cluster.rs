@@ -10,8 +10,8 @@ use crate::repair::Moment;
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
 use crate::{
-    Action, Plan, canary, certificate, configuration, format, identity, release, repair, resources,
-    roll, scale, upgrade,
+    Action, Plan, canary, certificate, configuration, format, identity, quorum, release, repair,
+    resources, roll, scale, upgrade,
 };
 
 /// Plans one pass over a cluster.
@@ -119,7 +119,7 @@ fn work_on_nodes(
             Err(waiting_on) => plan.report.waiting_on.push(waiting_on),
         }
     }
-    let mut blueprints = Blueprints::new(desired, cluster_id, nodes);
+    let mut blueprints = Blueprints::new(desired, observed, cluster_id, nodes);
     let watch = upgrade::watch(desired, observed, nodes, now);
     let canary = canary::judge(desired, observed, nodes, &mut blueprints, now);
     let moment = Moment { observed, watch: &watch, canary: &canary, now };
@@ -152,15 +152,18 @@ fn work_on_nodes(
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
+    let quorum = quorum::plan(desired, observed, nodes);
+    plan.report.waiting_on.extend(quorum.waiting_on);
     // A node that is about to stop might be the one that has to take it.
-    if !plan.actions.iter().any(Action::stops_a_serving_node) {
-        plan.actions.extend(upgrade.actions);
-    }
+    let stops = plan.actions.iter().any(Action::stops_a_serving_node);
+    let may = |action: &Action| !stops || !action.is_destructive();
+    plan.actions.extend(upgrade.actions.into_iter().chain(quorum.actions).filter(may));
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
     plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(identity::record(desired, observed));
+    plan.actions.extend(quorum::leftovers(desired, observed, nodes));
     plan.actions.extend(repair::orphans(desired, observed, &configurations));
 }
 

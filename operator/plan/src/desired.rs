@@ -314,7 +314,7 @@ fn check_counts(cluster: &KafkaCluster, problems: &mut Problems) {
         problems.add(
             "spec.brokers.excludedIds",
             format!(
-                "{id} votes in the metadata quorum, and moving a vote is not part of this release of Ottla: remove it"
+                "{id} is to vote in the metadata quorum: remove it, or give controllers pods of their own first (placement: Dedicated)"
             ),
         );
     }

@@ -8,7 +8,7 @@ use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatReq
 use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::Node;
-use crate::observed::{Answer, Claim, Identity, Observed, disk_key};
+use crate::observed::{Answer, Claim, Identity, Kafka, Observed, disk_key};
 use crate::{identity, upgrade};
 
 /// Why a node that waits for the word to format does not get it.
@@ -56,7 +56,7 @@ fn request(
     for volume in &empty {
         check_disk(desired, observed, identity, nodes, node, volume)?;
     }
-    let mode = mode(desired, identity, nodes, node, &empty)?;
+    let mode = mode(desired, observed, identity, node, &empty)?;
     Ok(Format {
         node_id: node.id,
         pod_uid: pod.uid.clone(),
@@ -117,7 +117,7 @@ fn check_disk(
     if identity.voters.is_empty() {
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
     }
-    if upgrade::keeps_disks_empty(desired, observed, nodes) {
+    if upgrade::keeps_disks_empty(desired, observed, nodes) && !is_called_back(node) {
         return Err(Objection::Wait(format!(
             "Kafka {} is not there to stay yet, and the release before might not read what it formats",
             desired.version
@@ -143,11 +143,6 @@ fn check_loss(
     name: &str,
     why: &str,
 ) -> Result<(), Objection> {
-    if node.is_controller() {
-        return Err(Objection::Refuse(format!(
-            "the disk of claim {name}, a voter's of the metadata quorum, is empty, and {why}; put the right disk back: replacing a voter's disk is not part of this release of Ottla"
-        )));
-    }
     if claim.accepted_uid.as_deref() != Some(claim.uid.as_str()) {
         return Err(Objection::Refuse(format!(
             "the disk of claim {name} is empty, and {why}; put the right disk back, or declare the loss of its records: kubectl -n {} annotate pvc {name} {}={}",
@@ -157,6 +152,10 @@ fn check_loss(
         )));
     }
     match &observed.kafka {
+        Answer::Known(kafka) if !others_decide(kafka, node) => Err(Objection::Wait(format!(
+            "its loss is declared, but without node {} no majority of the voters has caught up",
+            node.id
+        ))),
         Answer::Known(kafka) => match kafka.no_copy_elsewhere(node.id) {
             Some(partition) => Err(Objection::Refuse(format!(
                 "its loss is declared, but partition {partition} has no other in-sync replica: an empty disk would make the loss final; delete that topic or wait for another replica"
@@ -171,8 +170,8 @@ fn check_loss(
 
 fn mode(
     desired: &Desired,
+    observed: &Observed,
     identity: &Identity,
-    nodes: &[Node],
     node: &Node,
     empty: &[String],
 ) -> Result<FormatMode, Objection> {
@@ -183,13 +182,30 @@ fn mode(
     if !metadata.is_some_and(|name| empty.contains(name)) {
         return Ok(FormatMode::NoInitialControllers);
     }
-    identity::initial_controllers(desired, nodes, &identity.voters)
-        .map(FormatMode::InitialControllers)
-        .ok_or_else(|| {
-            Objection::Refuse(
-                "the first voters' directory ids are not on record, so that no voter can be formatted; restore the identity ConfigMap from a backup".to_owned(),
-            )
-        })
+    if identity::is_first_time(identity, node) {
+        let voters = identity::initial_controllers(desired, &identity.voters);
+        return Ok(FormatMode::InitialControllers(voters));
+    }
+    if identity.voters.is_empty() && observed.kafka.known().is_none() {
+        return Err(Objection::Refuse(
+            "the first voters' directory ids are not on record, so that no voter can be formatted while Kafka is silent; restore the identity ConfigMap from a backup".to_owned(),
+        ));
+    }
+    Ok(FormatMode::NoInitialControllers)
+}
+
+/// A controller that left and runs once more has nothing on its disk that anybody goes back to.
+#[must_use]
+pub fn is_called_back(node: &Node) -> bool {
+    node.leaving && !node.is_broker()
+}
+
+/// Whether the others are a caught-up majority of the quorum without a node, if it votes at all.
+#[must_use]
+pub fn others_decide(kafka: &Kafka, node: &Node) -> bool {
+    let others = kafka.voters.iter().filter(|(id, voter)| **id != node.id && voter.is_caught_up());
+    let votes = kafka.voters.contains_key(&node.id);
+    !votes || (kafka.leader.is_some() && others.count() > kafka.voters.len() / 2)
 }
 
 /// The permits of all nodes that ask and may.

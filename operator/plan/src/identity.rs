@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, Target};
 use crate::desired::Desired;
-use crate::node::{FIRST_CONTROLLER_ID, Group, Node};
+use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
 use crate::object::{Kind, Object};
 use crate::observed::{Claim, Identity, Observed, disk_key};
 use crate::repair;
@@ -20,6 +20,9 @@ pub const CLUSTER_ID: &str = "clusterId";
 pub const VOTERS: &str = "voters";
 /// Key of the disks seen formatted, JSON from `node id/volume` to directory id.
 pub const DISKS: &str = "disks";
+/// Key of the quorum as it was decided last, JSON of [`QuorumRecord`](crate::observed::QuorumRecord);
+/// absent as long as the first voters are all there is.
+pub const QUORUM: &str = "quorum";
 
 /// Creates the identity of a new cluster, or says why it must not.
 pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, WaitingOn> {
@@ -122,7 +125,7 @@ fn object(desired: &Desired, content: Option<Value>) -> Object {
 /// of a KafkaCluster that exists, but one that is created again may differ in anything.
 pub(crate) fn mismatches(desired: &Desired, observed: &Observed) -> Vec<WaitingOn> {
     let Some(identity) = &observed.identity else { return Vec::new() };
-    let mut found: Vec<String> = other_voters(desired, identity).into_iter().collect();
+    let mut found: Vec<String> = other_place(desired, identity).into_iter().collect();
     let mut disks: Vec<(i32, &str)> = identity.disks.keys().filter_map(|key| disk(key)).collect();
     disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
     disks.sort_unstable();
@@ -136,12 +139,13 @@ pub(crate) fn mismatches(desired: &Desired, observed: &Observed) -> Vec<WaitingO
     found.into_iter().map(|detail| WaitingOn::DataMismatch { detail }).collect()
 }
 
-fn other_voters(desired: &Desired, identity: &Identity) -> Option<String> {
-    let known: Vec<i32> = identity.voters.keys().copied().collect();
-    let wished = first_voters(desired);
-    (!known.is_empty() && known != wished).then(|| {
+/// Controllers with pods of their own have disks that nothing else can be made with.
+fn other_place(desired: &Desired, identity: &Identity) -> Option<String> {
+    let members = identity.quorum.members.keys();
+    let dedicated: Vec<i32> = members.copied().filter(|id| *id >= FIRST_CONTROLLER_ID).collect();
+    (!desired.dedicated() && !dedicated.is_empty()).then(|| {
         format!(
-            "the data of this cluster was made with the controllers {known:?}, and the spec asks for {wished:?}: {AGAIN} controllers.placement and controllers.replicas as they were"
+            "the controllers of this cluster are {dedicated:?}, in pods of their own, and the spec asks for Colocated ones: {AGAIN} controllers.placement as it was"
         )
     })
 }
@@ -225,20 +229,19 @@ fn present_disks<'a>(
     })
 }
 
-/// `--initial-controllers` of a new cluster, the same on every voter, or `None` while a voter's
-/// directory id is unknown.
-pub(crate) fn initial_controllers(
-    desired: &Desired,
-    nodes: &[Node],
-    voters: &BTreeMap<i32, String>,
-) -> Option<String> {
-    let entries: Option<Vec<String>> = first_voters(desired)
-        .iter()
-        .map(|id| {
-            let node = nodes.iter().find(|node| node.id == *id)?;
-            let directory = voters.get(id)?;
-            Some(format!("{id}@{}:{directory}", desired.names.controller_endpoint(node)))
-        })
-        .collect();
-    Some(entries?.join(","))
+/// `--initial-controllers` of a new cluster, the same on every voter.
+pub(crate) fn initial_controllers(desired: &Desired, voters: &BTreeMap<i32, String>) -> String {
+    let entry = |(id, directory): (&i32, &String)| {
+        format!("{id}@{}:{directory}", desired.names.controller_endpoint(&of_id(*id)))
+    };
+    voters.iter().map(entry).collect::<Vec<String>>().join(",")
+}
+
+/// Whether a node is one of the first voters and has never been formatted as that.
+pub(crate) fn is_first_time(identity: &Identity, node: &Node) -> bool {
+    let first = identity.voters.get(&node.id);
+    first.is_some_and(|directory| {
+        identity.quorum.members.get(&node.id) == Some(directory)
+            && !identity.disks.values().any(|formatted| formatted == directory)
+    })
 }

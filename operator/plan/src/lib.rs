@@ -20,6 +20,7 @@ pub mod object;
 pub mod observed;
 pub mod properties;
 pub mod quantity;
+mod quorum;
 pub mod release;
 pub mod repair;
 pub mod report;

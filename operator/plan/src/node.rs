@@ -6,7 +6,7 @@ use ottla_crds::agent::Role;
 
 use crate::desired::Desired;
 use crate::observed::Observed;
-use crate::scale;
+use crate::{quorum, scale};
 
 /// The first id of Dedicated controllers; brokers count from 0.
 pub const FIRST_CONTROLLER_ID: i32 = 10_000;
@@ -80,24 +80,35 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
     let wished = scale::wished_brokers(desired, observed);
     ids.extend(wished.iter().map(|id| (Group::Broker, *id)));
     let is_controller = |(group, _): &(Group, i32)| *group == Group::Controller;
-    ids.extend(observed.nodes_with_claims().filter(is_controller));
+    let nobody_knows = observed.identity.as_ref().is_none_or(|one| one.quorum.members.is_empty());
+    if nobody_knows && observed.kafka.known().is_none() {
+        ids.extend(observed.nodes_with_claims().filter(is_controller));
+    }
+    ids.extend(quorum::dedicated(desired, observed).into_iter().map(|id| (Group::Controller, id)));
     let gone = observed.nodes_with_disks().filter(|one| !is_controller(one) && !ids.contains(one));
     let needed = gone.filter(|(_, id)| scale::is_needed(observed, *id));
     let needed: Vec<(Group, i32)> = needed.collect();
     ids.extend(needed);
-    if desired.dedicated() {
-        let end = FIRST_CONTROLLER_ID + desired.voters;
-        ids.extend((FIRST_CONTROLLER_ID..end).map(|id| (Group::Controller, id)));
-    }
     let claims = observed.claims.values();
     let mut noted = Noted::new();
     for claim in claims {
         noted.entry((claim.group, claim.node_id)).or_insert(claim.rack.as_deref());
     }
-    let leaves = |group, id| group == Group::Broker && !wished.contains(&id);
-    ids.into_iter()
-        .map(|(group, id)| Node { leaving: leaves(group, id), ..node(desired, &noted, group, id) })
-        .collect()
+    let voters = quorum::wished(desired);
+    let node = |(group, id)| {
+        let controls = voters.contains(&id)
+            || quorum::votes(observed, id)
+            || quorum::is_called_back(desired, observed, id);
+        let roles = match group {
+            Group::Controller => vec![Role::Controller],
+            Group::Broker if controls => vec![Role::Broker, Role::Controller],
+            Group::Broker => vec![Role::Broker],
+        };
+        let stays =
+            if group == Group::Broker { wished.contains(&id) } else { voters.contains(&id) };
+        Node { id, group, roles, rack: rack(desired, &noted, group, id), leaving: !stays }
+    };
+    ids.into_iter().map(node).collect()
 }
 
 /// A broker without any vote, as far as its names go.
@@ -105,18 +116,13 @@ pub(crate) fn broker(id: i32) -> Node {
     Node { id, group: Group::Broker, roles: vec![Role::Broker], rack: None, leaving: true }
 }
 
+/// A node as far as its id tells: enough for its names.
+pub(crate) fn of_id(id: i32) -> Node {
+    Node { group: quorum::group(id), ..broker(id) }
+}
+
 /// The rack noted on a node's first claim, by group and node id.
 type Noted<'a> = BTreeMap<(Group, i32), Option<&'a str>>;
-
-fn node(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Node {
-    let colocated_voter = group == Group::Broker && !desired.dedicated() && id < desired.voters;
-    let roles = match group {
-        Group::Controller => vec![Role::Controller],
-        Group::Broker if colocated_voter => vec![Role::Broker, Role::Controller],
-        Group::Broker => vec![Role::Broker],
-    };
-    Node { id, group, roles, rack: rack(desired, noted, group, id), leaving: false }
-}
 
 /// The rack noted on the node's claims wins, because its disk is there.
 fn rack(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Option<String> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ottla_crds::agent::AgentStatus;
 use ottla_crds::kafka_cluster::status::Memory;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::names::NODE_LABEL;
@@ -150,6 +151,29 @@ pub struct Identity {
     pub voters: BTreeMap<i32, String>,
     /// Every disk that was ever seen formatted: `node id/volume` to directory id.
     pub disks: BTreeMap<String, String>,
+    /// The metadata quorum as it was decided last.
+    pub quorum: QuorumRecord,
+}
+
+/// What is on record of the metadata quorum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuorumRecord {
+    /// Controllers that may vote: node id to directory id.
+    pub members: BTreeMap<i32, String>,
+    /// Controllers that Kafka may have a registration of, which outlives their vote.
+    pub registered: BTreeSet<i32>,
+    /// Controllers by which nodes find the quorum when they start.
+    pub bootstrap: BTreeSet<i32>,
+}
+
+impl QuorumRecord {
+    /// That of a new cluster.
+    #[must_use]
+    pub fn of_first(voters: &BTreeMap<i32, String>) -> QuorumRecord {
+        let ids: BTreeSet<i32> = voters.keys().copied().collect();
+        QuorumRecord { members: voters.clone(), registered: ids.clone(), bootstrap: ids }
+    }
 }
 
 impl Identity {
@@ -167,8 +191,10 @@ pub fn disk_key(node_id: i32, volume: &str) -> String {
 }
 
 /// A voter of the metadata quorum, as the active controller sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voter {
+    /// The id of its metadata directory.
+    pub directory: String,
     /// For how long it has not had everything; `None` where the active controller never heard of
     /// it.
     pub behind_milliseconds: Option<i64>,
@@ -185,13 +211,13 @@ const CAUGHT_UP_MILLISECONDS: i64 = 2_000;
 impl Voter {
     /// Whether the active controller has not heard from it for a while, or never.
     #[must_use]
-    pub fn is_silent(self) -> bool {
+    pub fn is_silent(&self) -> bool {
         self.behind_milliseconds.is_none_or(|behind| behind > SILENCE_MILLISECONDS)
     }
 
     /// Whether it counts for a majority.
     #[must_use]
-    pub fn is_caught_up(self) -> bool {
+    pub fn is_caught_up(&self) -> bool {
         self.behind_milliseconds.is_some_and(|behind| behind <= CAUGHT_UP_MILLISECONDS)
     }
 }
@@ -236,6 +262,8 @@ pub struct Kafka {
     pub leader: Option<i32>,
     /// Voters of the metadata quorum.
     pub voters: BTreeMap<i32, Voter>,
+    /// Nodes that follow the quorum without a vote.
+    pub observers: BTreeMap<i32, Voter>,
     /// Every partition.
     pub partitions: Partitions,
     /// Finalised features.

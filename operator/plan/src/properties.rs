@@ -13,7 +13,7 @@ mod storage;
 
 pub(crate) use broker::cleaner_buffer_bytes;
 pub use broker::{CLEANER_BUFFER, MIN_IN_SYNC, min_in_sync, replication_factor};
-pub use controller::quorum;
+pub use controller::{BOOTSTRAP, quorum};
 
 /// What is the same in `server.properties` of all nodes of one group and the same roles. What Ottla
 /// sets wins over the user's configuration, which cannot name those keys anyway.

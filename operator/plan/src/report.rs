@@ -181,6 +181,11 @@ pub enum WaitingOn {
         /// Why, and what to do.
         detail: String,
     },
+    /// Who votes in the metadata quorum changes.
+    ChangingVoters {
+        /// Who joins or leaves, and what that waits for.
+        detail: String,
+    },
     /// Partitions are moved for another reason.
     MovingReplicas {
         /// How far that is and what it waits for.
@@ -242,6 +247,7 @@ impl WaitingOn {
             WaitingOn::NotFinal { .. } => "NotFinal",
             WaitingOn::Draining { .. } => "Draining",
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
+            WaitingOn::ChangingVoters { .. } => "ChangingVoters",
             WaitingOn::MovingReplicas { .. } => "MovingReplicas",
             WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",
             WaitingOn::LedByOthers { .. } => "LedByOthers",

@@ -55,7 +55,7 @@ pub(crate) fn plan(
         let well = safety::is_well(observed, &one.node).is_ok();
         let moves = observed.memory.moves.as_ref();
         let gives_away = moves.is_some_and(|moves| !moves.wave.is_empty()) && well;
-        !one.node.leaving || (!is_empty && !gives_away)
+        !one.node.leaving || !one.node.is_broker() || (!is_empty && !gives_away)
     };
     let outdated = outdated.into_iter().filter(stays);
     let (mut due, later): (Vec<Outdated>, Vec<Outdated>) =

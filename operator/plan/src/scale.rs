@@ -165,6 +165,11 @@ fn held(
     }
 }
 
+/// Whether Kafka may know a broker as a controller, too.
+fn was_controller(observed: &Observed, id: i32) -> bool {
+    observed.identity.as_ref().is_some_and(|one| one.quorum.registered.contains(&id))
+}
+
 /// Why brokers must not leave at all, if so: a partition would have nowhere to go.
 fn forbidden(
     observed: &Observed,
@@ -174,6 +179,11 @@ fn forbidden(
 ) -> Option<String> {
     if leaving.is_empty() {
         return None;
+    }
+    if let Some(id) = leaving.iter().find(|id| was_controller(observed, **id)) {
+        return Some(format!(
+            "broker {id} cannot leave: it was a controller, and Kafka keeps its registration, which would not let the features of another release be switched on once it is gone (KAFKA-20295); keep it, or let another leave by excludedIds"
+        ));
     }
     let stay = nodes.iter().filter(|node| node.is_broker() && !node.leaving).count();
     let wave = moves::Wave::of(observed);

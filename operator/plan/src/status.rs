@@ -243,9 +243,13 @@ fn operation(
         });
     }
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let changes = |one: &WaitingOn| matches!(one, WaitingOn::ChangingVoters { .. });
+    let changes_voters = report.waiting_on.iter().any(changes);
+    let before = before.filter(|one| changes_voters == (one.name == CHANGE_VOTERS));
     let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
     let name = match before {
         Some(operation) => operation.name.clone(),
+        None if changes_voters => CHANGE_VOTERS.to_owned(),
         None if was_ready || previous.operation.is_some() => "Repair".to_owned(),
         None => "Create".to_owned(),
     };
@@ -260,6 +264,7 @@ fn operation(
 }
 
 const ROLL: &str = "Roll";
+const CHANGE_VOTERS: &str = "ChangeVoters";
 const SCALE_IN: &str = "ScaleIn";
 const MOVE_REPLICAS: &str = "MoveReplicas";
 

@@ -12,10 +12,10 @@ use crate::action::{Action, RaiseFeature};
 use crate::desired::Desired;
 use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed, Partitions};
-use crate::release;
 use crate::report::WaitingOn;
 use crate::resources::config_map;
-use crate::roll::{Hold, is_well_or_nobody_yet};
+use crate::roll::{Hold, is_well, is_well_or_nobody_yet};
+use crate::{quorum, release};
 
 /// What an upgrade comes to in one pass, beside restarts.
 #[derive(Default)]
@@ -168,8 +168,9 @@ fn clock(seconds: i64) -> String {
 /// not read what the new one formats. Nothing waits where a broker that is down leaves: another is to
 /// take its place, and without that the upgrade would have no end.
 pub(crate) fn keeps_disks_empty(desired: &Desired, observed: &Observed, nodes: &[Node]) -> bool {
-    let replaced =
-        nodes.iter().any(|node| node.leaving && is_well_or_nobody_yet(observed, node).is_err());
+    let replaced = nodes.iter().any(|node| {
+        node.is_broker() && node.leaving && is_well_or_nobody_yet(observed, node).is_err()
+    });
     desired.upgrade.finalize == Finalize::Automatic
         && !replaced
         && release::next_raise(&desired.version, &observed.features()).is_some()
@@ -230,12 +231,14 @@ pub(crate) fn still_remembered(observed: &Observed) -> Option<RaiseMemory> {
 pub(crate) fn all_have_release(desired: &Desired, observed: &Observed, nodes: &[Node]) -> bool {
     let known = |node: &&Node| {
         observed.kafka.known().is_some_and(|kafka| {
-            kafka.brokers.contains_key(&node.id) || kafka.voters.contains_key(&node.id)
+            let called_back = quorum::is_called_back(desired, observed, node.id);
+            called_back
+                || kafka.brokers.contains_key(&node.id)
+                || kafka.voters.contains_key(&node.id)
         })
     };
-    let runs = |node: &Node| {
-        has_release(desired, observed, node) && is_well_or_nobody_yet(observed, node).is_ok()
-    };
+    let runs =
+        |node: &Node| has_release(desired, observed, node) && is_well(observed, node).is_ok();
     nodes.iter().filter(known).all(runs)
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use ottla_plan::action::Target;
-use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
+use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, VOTERS};
 use ottla_plan::object::{Kind, Object};
+use ottla_plan::observed::QuorumRecord;
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ActError;
 use super::object::{FIELD_MANAGER, create_with};
@@ -51,6 +52,17 @@ pub(super) async fn forget(
     change(client, namespace, target, |all| all.retain(|key, _| !disks.contains(key))).await
 }
 
+/// Notes how the metadata quorum is decided to be, if the object is still as it was read.
+pub(super) async fn record_quorum(
+    client: &Client,
+    namespace: &str,
+    target: &Target,
+    record: &QuorumRecord,
+) -> Result<(), ActError> {
+    let text = serde_json::to_string(record).map_err(ActError::Malformed)?;
+    write(client, namespace, target, json!({ QUORUM: text })).await
+}
+
 async fn change(
     client: &Client,
     namespace: &str,
@@ -63,9 +75,20 @@ async fn change(
     let mut all: BTreeMap<String, String> =
         serde_json::from_str(noted.unwrap_or("{}")).map_err(ActError::Malformed)?;
     change(&mut all);
+    let text = serde_json::to_string(&all).map_err(ActError::Malformed)?;
+    write(client, namespace, target, json!({ DISKS: text })).await
+}
+
+async fn write(
+    client: &Client,
+    namespace: &str,
+    target: &Target,
+    data: Value,
+) -> Result<(), ActError> {
+    let api = api(client, namespace, Kind::ConfigMap);
     let patch = json!({
         "metadata": { "uid": target.uid, "resourceVersion": target.resource_version },
-        "data": { DISKS: serde_json::to_string(&all).map_err(ActError::Malformed)? },
+        "data": data,
     });
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use ottla_crds::agent::{CONTROLLER_PORT, REPLICATION_PORT};
-use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
+use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, VOTERS};
 use ottla_plan::names::{
     ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, CONTROLLER_LABEL,
     GROUP_LABEL, NODE_LABEL, Names, RACK_ANNOTATION, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Child, Children, Claim, Identity, Pod};
+use ottla_plan::observed::{Child, Children, Claim, Identity, Pod, QuorumRecord};
 use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use serde_json::Value;
 
@@ -73,11 +73,17 @@ fn read_identity(child: &Child) -> Result<Identity, String> {
     if cluster_id.is_empty() {
         return Err(broken(CLUSTER_ID));
     }
+    let voters = serde_json::from_str(entry(VOTERS)?).map_err(|_| broken(VOTERS))?;
+    let quorum = match entry(QUORUM) {
+        Ok(text) => serde_json::from_str(text).map_err(|_| broken(QUORUM))?,
+        Err(_) => QuorumRecord::of_first(&voters),
+    };
     Ok(Identity {
         uid: child.uid.clone(),
         resource_version: child.resource_version.clone(),
         cluster_id: cluster_id.to_owned(),
-        voters: serde_json::from_str(entry(VOTERS)?).map_err(|_| broken(VOTERS))?,
+        voters,
+        quorum,
         disks: serde_json::from_str(entry(DISKS)?).map_err(|_| broken(DISKS))?,
     })
 }

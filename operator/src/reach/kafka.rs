@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream::iter;
 use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
-    Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options,
+    Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options, Quorum,
     QuorumReplica, Security, TlsOptions, Topic,
 };
 use ottla_plan::observed::{Answer, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter};
@@ -86,7 +86,8 @@ async fn question(
             .map(|node| (node.id, node.fenced == Some(true)))
             .collect(),
         leader: quorum.leader_id,
-        voters: voters(&quorum.voters).collect(),
+        voters: voters(&quorum, &quorum.voters).collect(),
+        observers: voters(&quorum, &quorum.observers).collect(),
         partitions,
         reassignments,
         leavers,
@@ -111,12 +112,15 @@ fn levels(finalized: &BTreeMap<String, i16>) -> BTreeMap<String, i32> {
 }
 
 /// The active controller's own entry is of this very moment, by the clock that dates all others.
-fn voters(voters: &[QuorumReplica]) -> impl Iterator<Item = (i32, Voter)> {
-    let now = voters.iter().filter_map(|voter| voter.last_caught_up_milliseconds).max();
-    voters.iter().map(move |voter| {
+fn voters<'a>(
+    quorum: &Quorum,
+    replicas: &'a [QuorumReplica],
+) -> impl Iterator<Item = (i32, Voter)> + use<'a> {
+    let now = quorum.voters.iter().filter_map(|voter| voter.last_caught_up_milliseconds).max();
+    replicas.iter().map(move |voter| {
         let heard = voter.last_caught_up_milliseconds;
         let behind_milliseconds = now.zip(heard).map(|(now, heard)| now.saturating_sub(heard));
-        (voter.id, Voter { behind_milliseconds })
+        (voter.id, Voter { directory: voter.directory_id.to_string(), behind_milliseconds })
     })
 }
 
@@ -261,8 +265,16 @@ mod tests {
             last_fetch_milliseconds: None,
             last_caught_up_milliseconds: heard,
         };
-        let seen = |all: &[QuorumReplica], is: fn(Voter) -> bool| -> Vec<i32> {
-            voters(all).filter(|(_, voter)| is(*voter)).map(|(id, _)| id).collect()
+        let seen = |all: &[QuorumReplica], is: fn(&Voter) -> bool| -> Vec<i32> {
+            let quorum = Quorum {
+                leader_id: Some(0),
+                leader_epoch: 1,
+                high_watermark: 0,
+                voters: all.to_vec(),
+                observers: Vec::new(),
+                nodes: Vec::new(),
+            };
+            voters(&quorum, all).filter(|(_, voter)| is(voter)).map(|(id, _)| id).collect()
         };
         let now = 1_000_000;
         let all = [voter(0, Some(now)), voter(1, Some(now - 900)), voter(2, Some(now - 20_000))];

@@ -52,6 +52,8 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
         Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
+        Action::AddVoter(_) => ("VoterAdded", "AddVoter"),
+        Action::RemoveVoter(_) => ("VoterRemoved", "RemoveVoter"),
         Action::RaiseFeature(_) => ("FeatureSwitchedOn", "SwitchOn"),
         Action::Delete(delete) if delete.kind == Kind::StatefulSet => ("Stopped", "Stop"),
         Action::Delete(delete) if delete.kind == Kind::PersistentVolumeClaim => {
@@ -65,6 +67,7 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Reassign(reassign) => moved(verb, reassign),
         Action::Cordon { broker, .. } => format!("{verb} broker {broker}"),
         Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
+        Action::AddVoter(change) | Action::RemoveVoter(change) => format!("{verb} {}", change.id),
         Action::RaiseFeature(RaiseFeature { raise, .. }) => {
             format!("{verb} {} {}", raise.feature, raise.to)
         }

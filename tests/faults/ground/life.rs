@@ -149,7 +149,14 @@ fn directory_id(request: &FormatRequest, volume: &str, pod: &Pod) -> String {
     }
 }
 
-const CAUGHT_UP: Voter = Voter { behind_milliseconds: Some(0) };
+/// A voter that has everything, with the directory that is on its disk.
+fn caught_up(place: &Place, pod: &Pod) -> Voter {
+    let mut volumes = pod.volumes.values();
+    let disk = volumes.next().and_then(|claim| place.disks.get(claim));
+    let content = disk.and_then(|disk| disk.content.as_ref());
+    let directory = content.map(|content| content.directory_id.clone()).unwrap_or_default();
+    Voter { directory, behind_milliseconds: Some(0) }
+}
 
 /// What the first active controller makes the cluster's.
 fn min_in_sync(place: &Place) -> String {
@@ -171,7 +178,7 @@ pub(crate) fn kafka(place: &Place) -> Answer<Kafka> {
         cluster_id: content.map(|content| content.cluster_id.clone()).unwrap_or_default(),
         brokers: place.registered.iter().map(|id| (*id, false)).collect(),
         leader: voters().map(|pod| pod.node_id).min(),
-        voters: voters().map(|pod| (pod.node_id, CAUGHT_UP)).collect(),
+        voters: voters().map(|pod| (pod.node_id, caught_up(place, pod))).collect(),
         features: BTreeMap::from([("metadata.version".to_owned(), 30)]),
         dynamic_config: BTreeMap::from([(MIN_IN_SYNC.to_owned(), min_in_sync(place))]),
         ..Kafka::default()

@@ -20,7 +20,9 @@ const LEAVES: [Case; 5] = [
     ("the spec does not ask for it", |scene| scene.desired.brokers.replicas = 4),
     ("that it leaves is remembered", |scene| drain(scene).brokers.clear()),
     ("it does not vote", |scene| {
-        kafka(scene).voters.insert(LEAVER, Voter { behind_milliseconds: Some(0) });
+        kafka(scene)
+            .voters
+            .insert(LEAVER, Voter { behind_milliseconds: Some(0), ..Voter::default() });
     }),
     ("Kafka was asked", silence_kafka),
     ("it holds no partition", |scene| partition(scene, &[LEAVER, 0], &[0])),

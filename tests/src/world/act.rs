@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
-use ottla_plan::action::{Format, HeldBack, Leaf, RestartPod, Unregister};
+use ottla_crds::agent::DiskMeta;
+use ottla_plan::action::{HeldBack, Leaf, RestartPod, Unregister};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
-use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{Certificate, disk_key};
 use ottla_plan::status::status;
@@ -17,7 +16,7 @@ use serde_json::json;
 
 use super::nodes::Disk;
 use super::store::Refused;
-use super::{Agent, INSTALLATION, Issued, Seen, World};
+use super::{INSTALLATION, Issued, Seen, World};
 
 /// What may befall the operator at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +230,7 @@ impl World {
             Action::RecordDisks { target, disks } => {
                 self.change_disks(target, |all| all.extend(disks.clone()))
             }
+            Action::RecordQuorum { target, record } => self.record_quorum(target, record),
             Action::ForgetDisks { target, disks } => self.forget_disks(target, disks),
             Action::AlterConfig(changes) => self.alter_config(changes),
             Action::Throttle(throttle) => self.throttle(throttle),
@@ -248,6 +248,8 @@ impl World {
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
             | Action::Unregister(_)
+            | Action::AddVoter(_)
+            | Action::RemoveVoter(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
     }
@@ -366,7 +368,7 @@ impl World {
             }
         }
         // A law that is broken is broken, whatever the operator hears.
-        let mut held = Ok(());
+        let (mut held, mut answer) = (Ok(()), Ok(()));
         let heard = self.write_mishap(outcome, |world| {
             held = match action {
                 Action::Format(format) => world.format(format),
@@ -379,10 +381,12 @@ impl World {
                 }
                 Action::Unregister(unregister) => world.unregister(unregister.broker),
                 Action::RaiseFeature(raise) => world.raise_feature(raise),
+                Action::AddVoter(change) => world.add_voter(change).map(|said| answer = said),
+                Action::RemoveVoter(change) => world.remove_voter(change).map(|said| answer = said),
                 _ => Ok(()),
             };
         });
-        held.map(|()| heard)
+        held.map(|()| heard.and(answer))
     }
 
     /// The pod is told to end. Holds S2: no partition that could be kept available loses an in-sync
@@ -404,39 +408,6 @@ impl World {
         if served { self.hold_quorum(restart.node_id) } else { Ok(()) }
     }
 
-    /// The agent formats the volumes that it is permitted and that are empty, and starts Kafka.
-    fn format(&mut self, format: &Format) -> Result<()> {
-        let request = &format.request;
-        let claims: Vec<(String, String)> = self
-            .claims_of(format.node_id)
-            .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
-            .collect();
-        for (index, (claim, volume)) in claims.into_iter().enumerate() {
-            if self.disks.get(&claim) != Some(&Disk::Empty) {
-                continue;
-            }
-            if !request.volumes.contains(&volume) {
-                bail!("node {} may not format volume {volume}, which is empty", format.node_id);
-            }
-            self.hold_s5(format.node_id, &claim, &volume)?;
-            let directory_id = match &request.mode {
-                FormatMode::InitialControllers(_) if index == 0 => {
-                    format!("directory-of-{}", format.node_id)
-                }
-                _ => format!("directory-{}", self.store.number()),
-            };
-            let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
-            self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
-        }
-        let now = self.now.as_second();
-        if let Some(pod) = self.pods.get_mut(&format.node_id) {
-            pod.agent = Agent::Speaks(AgentState::Starting, None);
-            pod.started_at_seconds = now;
-        }
-        self.hold_release(format.node_id);
-        Ok(())
-    }
-
     /// Notes which disks a pass sees formatted: a memory that no plan has.
     fn remember(&mut self) {
         for (id, answer) in self.agents() {
@@ -445,17 +416,5 @@ impl World {
                 disks.iter().filter(|disk| matches!(disk.meta, DiskMeta::Present { .. }));
             self.seen.extend(formatted.map(|disk| disk_key(id, &disk.volume)));
         }
-    }
-
-    /// The law itself, known from history.
-    fn hold_s5(&self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
-        let found = self.store.get(Kind::PersistentVolumeClaim, claim);
-        let declared = found.is_some_and(|found| {
-            found.live["metadata"]["annotations"][ACCEPT_LOST_DISK_ANNOTATION] == *found.uid
-        });
-        if self.seen.contains(&disk_key(node_id, volume)) && !declared {
-            bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
-        }
-        Ok(())
     }
 }

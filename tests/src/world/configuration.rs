@@ -13,6 +13,7 @@ impl World {
     /// The active controller makes its own value the cluster's when it is the first (KIP-966).
     pub(super) fn activate(&mut self) {
         let brokers = usize::try_from(self.cluster.spec.brokers.replicas).unwrap_or_default();
+        self.form_quorum();
         self.switch_features_on();
         if !self.registered.is_empty() {
             self.dynamic_config

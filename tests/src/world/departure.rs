@@ -61,6 +61,9 @@ impl World {
             if delete.kind == Kind::PersistentVolumeClaim && self.lingers(id) {
                 bail!("S4: {name} is taken away and its disk was never empty");
             }
+            if delete.kind == Kind::StatefulSet && self.quorum.contains_key(&id) {
+                bail!("S3: {name} is taken away and its node votes");
+            }
             if delete.kind != Kind::StatefulSet && self.pods.contains_key(&id) {
                 bail!("S4: {name} is taken away while its node runs");
             }

@@ -323,6 +323,7 @@ impl World {
             Some(node) => bail!("L1: at rest, and node {} is not Ready", node.node.id),
             None => {
                 self.hold_features()?;
+                self.hold_quorum_as_wished()?;
                 self.hold_configuration()?;
                 self.hold_nothing_left()
             }
@@ -336,7 +337,8 @@ impl World {
         let others =
             gradual.disrupted.iter().filter(|other| **other != id && there.contains(other));
         let others: Vec<i32> = others.copied().collect();
-        if !self.is_fenced(id) && !others.is_empty() {
+        let is_known = self.registered.contains(&id) || self.quorum.contains_key(&id);
+        if is_known && !self.is_fenced(id) && !others.is_empty() {
             bail!("S2: node {id} is restarted while {others:?} are down");
         }
         Ok(())
@@ -346,7 +348,7 @@ impl World {
     pub(super) fn hold_quorum(&self, id: i32) -> Result<()> {
         let voters = self.voters();
         let stays = |id: &&i32| {
-            !self.is_fenced(**id) && self.pods.get(*id).is_some_and(|pod| !pod.seen.terminating)
+            self.is_voting(**id) && self.pods.get(*id).is_some_and(|pod| !pod.seen.terminating)
         };
         let serving = voters.iter().filter(stays).count();
         if voters.contains(&id) && voters.len() > 2 && serving <= voters.len() / 2 {

@@ -30,6 +30,7 @@ impl World {
             pod.certificate = certificate;
             pod.started_at_seconds = now;
             self.hold_release(id);
+            self.hold_way(id);
         }
     }
 

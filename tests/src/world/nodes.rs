@@ -10,7 +10,7 @@ use ottla_plan::names::{
     BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{self, Answer, Certificate, Kafka, Voter};
+use ottla_plan::observed::{self, Answer, Certificate, Kafka};
 use ottla_plan::resources::pod::{TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use ottla_plan::resources::stateful_set;
 use serde_json::Value;
@@ -206,8 +206,11 @@ impl World {
     }
 
     fn jvm(&self, id: i32, pod: &Pod) -> JvmStatus {
-        let first = self.pods.iter().find(|(_, pod)| pod.controller).map(|(id, _)| *id);
-        let role = if first == Some(id) { QuorumRole::Leader } else { QuorumRole::Voter };
+        let role = match self.active_controller() {
+            Some(active) if active == id => QuorumRole::Leader,
+            Some(_) if !self.quorum.contains_key(&id) => QuorumRole::Observer,
+            _ => QuorumRole::Voter,
+        };
         JvmStatus {
             started_at_seconds: pod.started_at_seconds,
             certificate_serial: pod.certificate.clone().map(|one| one.serial).unwrap_or_default(),
@@ -249,14 +252,12 @@ impl World {
         if !self.pods.iter().any(|(id, pod)| pod.broker && !self.is_fenced(*id)) {
             return unknown("no broker is Ready");
         }
-        let all = self.voters();
-        let voters = all.iter().copied();
-        let behind = |id: i32| Voter { behind_milliseconds: (!self.is_fenced(id)).then_some(0) };
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),
             brokers: self.registered.iter().map(|id| (*id, self.is_fenced(*id))).collect(),
-            leader: voters.clone().find(|id| !self.is_fenced(*id)),
-            voters: voters.map(|id| (id, behind(id))).collect(),
+            leader: self.active_controller(),
+            voters: self.seen_voters(),
+            observers: self.seen_observers(),
             partitions: self.stale.clone().unwrap_or_else(|| self.partitions()),
             features: self.features.clone(),
             dynamic_config: self.dynamic_config.clone(),
@@ -264,15 +265,6 @@ impl World {
             throttled: self.throttled(),
             leavers: self.leavers(),
         })
-    }
-
-    /// Nodes that vote in the metadata quorum, whether they have a pod or not.
-    pub(super) fn voters(&self) -> Vec<i32> {
-        let sets = self.store.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
-        let votes = |live: &Value| {
-            !live["spec"]["template"]["metadata"]["labels"][CONTROLLER_LABEL].is_null()
-        };
-        sets.filter_map(|(_, set)| node_id(&set.live).filter(|_| votes(&set.live))).collect()
     }
 
     /// Whether the active controller does not hear from a node.

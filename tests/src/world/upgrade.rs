@@ -118,7 +118,8 @@ impl World {
     /// S2: only where every node knows it, and was watched with it.
     pub(super) fn raise_feature(&mut self, raise: &RaiseFeature) -> Result<()> {
         let (feature, to) = (&raise.raise.feature, raise.raise.to);
-        for id in self.registered.iter().copied().chain(self.voters()) {
+        let controllers = self.voters().into_iter().chain(self.controllers.iter().copied());
+        for id in self.registered.iter().copied().chain(controllers) {
             let knows = |pod: &Pod| level(feature, &pod.version) >= to;
             if !self.pods.get(&id).is_some_and(knows) {
                 bail!("S2: {feature} {to} is switched on, and node {id} does not know it");

@@ -31,7 +31,7 @@ pub(crate) struct Place {
 /// with it, however many readers saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Acknowledged, or followed by a later one, and not there.
+    /// Acknowledged, read by somebody, or followed by a later one, and not there.
     pub(crate) lost: BTreeSet<Place>,
     /// There a second time.
     pub(crate) duplicated: BTreeSet<Place>,
@@ -144,8 +144,16 @@ impl Check<'_> {
         }
     }
 
-    /// The same records at the same offsets.
+    /// The same records at the same offsets. What was read once was committed, whether anybody heard of
+    /// that or not, and has to stay.
     fn agreement(&mut self, earlier: &Reading, later: &Reading) {
+        let after = later.right().by_offset();
+        for (offset, sequence) in earlier.right().iter() {
+            let gone = later.covers(offset) && after.sequence_at(offset).is_none();
+            if gone && self.ledger.acked().offset_of(sequence).is_none() {
+                self.findings.lost.insert(self.place(Some(sequence), Some(offset)));
+            }
+        }
         let before = earlier.right().by_offset();
         for (offset, sequence) in later.right().iter() {
             if differs(&before, offset, sequence) {

@@ -1,6 +1,7 @@
 //! Actions in words.
 
 use super::{Action, ConfigChange, RaiseFeature, Reassign, Rewrite, Target, Throttle};
+use crate::observed::QuorumRecord;
 
 impl Action {
     /// One line for people, the same in `explain`, in logs and in golden tests.
@@ -28,6 +29,7 @@ impl Action {
                 let keys: Vec<&str> = disks.keys().map(String::as_str).collect();
                 format!("record in ConfigMap {} as formatted: {}", target.name, keys.join(", "))
             }
+            Action::RecordQuorum { target, record } => recorded(target, record),
             Action::ForgetDisks { target, disks } => struck(target, disks),
             Action::Format(format) => format!(
                 "permit node {} to format {}",
@@ -53,6 +55,10 @@ impl Action {
             Action::Unregister(unregister) => {
                 format!("unregister broker {}: it is gone for good", unregister.broker)
             }
+            Action::AddVoter(change) => format!("let controller {} vote", change.id),
+            Action::RemoveVoter(change) => {
+                format!("take the vote of controller {} away", change.id)
+            }
             Action::RaiseFeature(raise) => raised(raise),
             Action::RestartPod(restart) => {
                 format!("restart pod {}: {}", restart.pod.name, restart.reason)
@@ -62,6 +68,14 @@ impl Action {
             }
         }
     }
+}
+
+fn recorded(identity: &Target, record: &QuorumRecord) -> String {
+    let members: Vec<&i32> = record.members.keys().collect();
+    format!(
+        "record in ConfigMap {} the voters {members:?}, found by {:?}",
+        identity.name, record.bootstrap
+    )
 }
 
 fn struck(identity: &Target, disks: &[String]) -> String {

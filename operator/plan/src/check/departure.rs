@@ -8,7 +8,7 @@ use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{self, Group};
 use crate::object::Kind;
 use crate::observed::{Kafka, Observed};
-use crate::scale;
+use crate::{quorum, scale};
 
 /// A broker that leaves, and everything that is known.
 struct Case<'a> {
@@ -32,6 +32,9 @@ pub(super) fn cordon(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
 
 /// Of an object that belongs to a node.
 pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Verdicts {
+    if let Some(id) = controller_of(delete, desired, fresh) {
+        return controller(id, delete.kind, desired, fresh);
+    }
     let Some(id) = broker_of(delete, desired, fresh) else {
         return vec![("it belongs to a broker", Err(violation("S4", "it belongs to no broker")))];
     };
@@ -47,6 +50,42 @@ pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Ve
     if delete.kind == Kind::PersistentVolumeClaim {
         verdicts.push(("its disks were seen empty", case.disks_were_empty()));
         verdicts.push(("its disks are off the record", case.is_off_record()));
+    }
+    verdicts
+}
+
+/// The controller with a pod of its own that an object belongs to.
+fn controller_of(delete: &Delete, desired: &Desired, fresh: &Observed) -> Option<i32> {
+    if delete.kind == Kind::Secret {
+        return quorum::of_name(desired, &delete.target.name);
+    }
+    let child = fresh.child(delete.kind, &delete.target.name)?;
+    let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
+    child.label(NODE_LABEL).filter(|_| of_controller)?.parse().ok()
+}
+
+/// A controller that left: its disk has nothing that others do not have, and stays all the same.
+fn controller(id: i32, kind: Kind, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let asked = fresh.kafka.known().is_some_and(|kafka| kafka.leader.is_some());
+    let wished = quorum::wished(desired).contains(&id);
+    let called_back = quorum::is_called_back(desired, fresh, id);
+    let name = desired.names.node(&node::of_id(id));
+    let runs = fresh.child(Kind::StatefulSet, &name).is_some() || fresh.pods.contains_key(&id);
+    let mut verdicts = vec![
+        ("Kafka was asked", unless(!asked, "S7", "the metadata quorum cannot be asked")),
+        ("the spec does not ask for it", unless(wished, "S3", "the spec asks for the controller")),
+        ("it does not vote", unless(asked && quorum::votes(fresh, id), "S3", "it votes")),
+        (
+            "no release waits for it",
+            unless(called_back, "S2", "features of a release wait for the controller"),
+        ),
+    ];
+    if kind != Kind::StatefulSet {
+        let claim = kind == Kind::PersistentVolumeClaim;
+        verdicts.extend([
+            ("nothing of it runs", unless(runs, "S2", "it has a StatefulSet or a pod")),
+            ("its disk stays", unless(claim, "S4", "a controller's claim stays")),
+        ]);
     }
     verdicts
 }

@@ -7,7 +7,7 @@ use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::observed::{Claim, Observed, disk_key};
-use crate::{format, upgrade};
+use crate::{format, identity, upgrade};
 
 pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
     let node = find(desired, fresh, format.node_id);
@@ -62,7 +62,13 @@ fn stays(format: &Format, desired: &Desired, fresh: &Observed) -> Result<(), Vio
         .as_ref()
         .is_some_and(|identity| identity.disks_of(format.node_id).next().is_some());
     let keeps = upgrade::keeps_disks_empty(desired, fresh, &nodes(desired, fresh));
-    unless(keeps && !known, "S5", "the release that would format it is not there to stay yet")
+    let called_back =
+        find(desired, fresh, format.node_id).is_ok_and(|node| format::is_called_back(&node));
+    unless(
+        keeps && !known && !called_back,
+        "S5",
+        "the release that would format it is not there to stay yet",
+    )
 }
 
 /// A disk that would be formatted, and its claim.
@@ -100,8 +106,12 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
             no(disks.iter().find(|disk| undeclared(disk)), "may have a disk that was in use"),
         ),
         (
-            "no voter is replaced",
-            unless(used && node.is_controller(), "S5", "the disk of a voter may have been in use"),
+            "the other voters decide without it",
+            unless(
+                used && kafka.is_some_and(|kafka| !format::others_decide(kafka, node)),
+                "S3",
+                "no majority of the voters has caught up without it",
+            ),
         ),
         (
             "Kafka was asked for other copies",
@@ -120,7 +130,7 @@ fn no(disk: Option<&Disk<'_>>, what: &str) -> Result<(), Violation> {
 
 fn mode(format: &Format, fresh: &Observed, node: &Node) -> Verdicts {
     let mode = &format.request.mode;
-    let first = fresh.identity.as_ref().is_some_and(|known| known.voters.contains_key(&node.id));
+    let first = fresh.identity.as_ref().is_some_and(|known| identity::is_first_time(known, node));
     let as_first = matches!(mode, FormatMode::InitialControllers(_));
     let plain = *mode == FormatMode::Plain;
     vec![

@@ -1,18 +1,20 @@
 //! A node's place in the cluster and its way to the metadata quorum.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::Role;
 
 use crate::desired::Desired;
-use crate::node::Node;
+use crate::node::{Node, of_id};
+
+/// Kafka's key for the controllers by which a node finds the metadata quorum.
+pub const BOOTSTRAP: &str = "controller.quorum.bootstrap.servers";
 
 /// How every node finds the metadata quorum.
 #[must_use]
-pub fn quorum(desired: &Desired, nodes: &[Node]) -> String {
-    let controllers = nodes.iter().filter(|node| node.is_controller());
+pub fn quorum(desired: &Desired, bootstrap: &BTreeSet<i32>) -> String {
     let endpoints: Vec<String> =
-        controllers.map(|node| desired.names.controller_endpoint(node)).collect();
+        bootstrap.iter().map(|id| desired.names.controller_endpoint(&of_id(*id))).collect();
     endpoints.join(",")
 }
 
@@ -27,7 +29,7 @@ pub(super) fn common(quorum: &str, node: &Node) -> BTreeMap<String, String> {
         .collect();
     BTreeMap::from([
         ("process.roles".to_owned(), roles.join(",")),
-        ("controller.quorum.bootstrap.servers".to_owned(), quorum.to_owned()),
+        (BOOTSTRAP.to_owned(), quorum.to_owned()),
         ("controller.quorum.auto.join.enable".to_owned(), "false".to_owned()),
     ])
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{WaitingOn, brokers, partitions};
+use crate::desired::Problem;
 use crate::names::RESTART_ANNOTATION;
 
 impl fmt::Display for WaitingOn {
@@ -12,11 +13,7 @@ impl fmt::Display for WaitingOn {
             WaitingOn::ForeignOperator { owner } => {
                 write!(out, "the operator {owner}{FOREIGN}")
             }
-            WaitingOn::InvalidSpec { problems } => {
-                let texts: Vec<String> =
-                    problems.iter().map(|p| format!("{}: {}", p.field, p.sentence)).collect();
-                out.write_str(&texts.join("; "))
-            }
+            WaitingOn::InvalidSpec { problems } => out.write_str(&mistakes(problems)),
             WaitingOn::NameTaken { object } => write!(
                 out,
                 "{object} exists and is not part of this cluster: rename or remove it, or choose another name for the cluster"
@@ -28,6 +25,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::Finalizing { detail }
             | WaitingOn::NotFinal { detail }
             | WaitingOn::ScaleInForbidden { detail }
+            | WaitingOn::ChangingVoters { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
             WaitingOn::DiskStaysLarger { claim, size } => {
@@ -76,6 +74,12 @@ const LOST: &str =
     " with the cluster's CA is missing while nodes trust it: restore it from a backup";
 const DELETING: &str =
     "the KafkaCluster is being deleted: its claims, its identity and its CA stay";
+
+fn mistakes(problems: &[Problem]) -> String {
+    let texts: Vec<String> =
+        problems.iter().map(|one| format!("{}: {}", one.field, one.sentence)).collect();
+    texts.join("; ")
+}
 
 fn draining(ids: &[i32], detail: &str) -> String {
     let verb = if ids.len() == 1 { "leaves" } else { "leave" };

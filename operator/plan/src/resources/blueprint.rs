@@ -12,7 +12,8 @@ use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{Group, Node};
 use crate::object::{Common, hash};
-use crate::properties;
+use crate::observed::Observed;
+use crate::{properties, quorum};
 
 /// What all nodes of one group and the same roles have in common.
 pub struct Blueprint<'a> {
@@ -47,8 +48,13 @@ pub struct Blueprints<'a> {
 impl<'a> Blueprints<'a> {
     /// Those of a cluster with these nodes.
     #[must_use]
-    pub fn new(desired: &'a Desired, cluster_id: &'a str, nodes: &[Node]) -> Blueprints<'a> {
-        let quorum = properties::quorum(desired, nodes);
+    pub fn new(
+        desired: &'a Desired,
+        observed: &Observed,
+        cluster_id: &'a str,
+        nodes: &[Node],
+    ) -> Blueprints<'a> {
+        let quorum = properties::quorum(desired, &quorum::bootstrap(desired, observed));
         let brokers = nodes.iter().filter(|node| node.is_broker()).count();
         Blueprints { desired, cluster_id, quorum, brokers, kinds: BTreeMap::new() }
     }
@@ -65,7 +71,7 @@ impl<'a> Blueprints<'a> {
                 template: hash(&template),
                 config_map: config_map::common(desired, node),
                 stateful_set: stateful_set::common(desired, node, template),
-                wish: pod::common_wish(desired, self.brokers, node),
+                wish: pod::common_wish(desired, &self.quorum, self.brokers, node),
                 claims: claim::common(desired, cluster_id, node),
             }
         })

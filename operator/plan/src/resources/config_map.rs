@@ -102,6 +102,13 @@ pub(crate) fn named<'a>(observed: &'a Observed, name: &str) -> Option<&'a Value>
     Some(&observed.child(Kind::ConfigMap, name)?.live)
 }
 
+/// A key's value in the `server.properties` of a configuration.
+pub(crate) fn property<'a>(configuration: &'a Value, key: &str) -> Option<&'a str> {
+    let text = configuration.pointer("/data/server.properties")?.as_str()?;
+    let mut pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.find(|(found, _)| *found == key).map(|(_, value)| value)
+}
+
 /// The node document that a pod was made with.
 pub(crate) fn mounted_document(observed: &Observed, pod: &Pod) -> Option<NodeDocument> {
     document_in(mounted(observed, pod)?)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use ottla_crds::agent::Role;
 use serde_json::Value;
 
 use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
@@ -10,7 +11,8 @@ use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
-use crate::properties::CLEANER_BUFFER;
+use crate::properties::{BOOTSTRAP, CLEANER_BUFFER};
+use crate::quorum;
 use crate::repair::Wanted;
 use crate::resources::{config_map, stateful_set};
 
@@ -26,8 +28,8 @@ struct Case<'a> {
 
 /// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
 /// another wish.
-const WISHES: [fn(&Case<'_>) -> Option<String>; 5] =
-    [release, image, configuration, java, template];
+const WISHES: [fn(&Case<'_>) -> Option<String>; 7] =
+    [release, image, roles, quorum, configuration, java, template];
 
 /// Everything that the spec asks a node to restart for, as one sentence; `None` where nothing does.
 /// `outdated` is whether its pod would be made differently today.
@@ -96,18 +98,46 @@ fn image(case: &Case<'_>) -> Option<String> {
     (running != named).then(|| format!("image {running} -> {named}"))
 }
 
+fn roles(case: &Case<'_>) -> Option<String> {
+    let before = config_map::mounted_document(case.observed, case.pod)?.roles;
+    let after = &case.node.roles;
+    let says = match (before.contains(&Role::Controller), after.contains(&Role::Controller)) {
+        (false, true) => "it becomes a controller",
+        (true, false) => "it is no controller any more",
+        _ => return None,
+    };
+    Some(says.to_owned())
+}
+
+fn quorum(case: &Case<'_>) -> Option<String> {
+    let before = config_map::property(running_configuration(case)?, BOOTSTRAP)?;
+    let after = config_map::property(&case.wanted.configuration.own, BOOTSTRAP)?;
+    let ids = quorum::bootstrap(case.desired, case.observed);
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    (before != after).then(|| format!("it finds the quorum by the controllers {}", ids.join(", ")))
+}
+
+/// Keys that other checks name: what nodes find the quorum by, and what follows the heap.
+const NAMED_BY_OTHERS: [&str; 2] = [BOOTSTRAP, CLEANER_BUFFER];
+
+/// Whether a key follows the roles of a node.
+fn of_roles(key: &str) -> bool {
+    key == "process.roles" || key.contains("listener")
+}
+
 /// More keys than these only make a sentence long.
 const KEYS_NAMED: usize = 3;
 
 fn configuration(case: &Case<'_>) -> Option<String> {
     let before = properties(&running_configuration(case)?["data"]);
     let after = properties(&case.wanted.configuration.own["data"]);
+    let other_roles = roles(case).is_some();
     let keys: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     let mut changes: Vec<String> = keys
         .into_iter()
         .filter(|key| before.get(key) != after.get(key))
-        // It follows the heap, which is named.
-        .filter(|key| *key != CLEANER_BUFFER)
+        .filter(|key| !NAMED_BY_OTHERS.contains(key))
+        .filter(|key| !other_roles || !of_roles(key))
         .map(|key| match (before.get(key), after.get(key)) {
             (Some(before), Some(after)) => format!("{key} {before} -> {after}"),
             (None, Some(after)) => format!("{key} {after}"),

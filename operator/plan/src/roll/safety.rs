@@ -367,7 +367,7 @@ mod tests {
     /// Whether voter 0 may stop, where each voter has not had everything for so many milliseconds.
     fn may_leave(behind: &[Option<i64>], leader: Option<i32>) -> bool {
         let voters = (0..).zip(behind).map(|(id, behind_milliseconds)| {
-            (id, Voter { behind_milliseconds: *behind_milliseconds })
+            (id, Voter { behind_milliseconds: *behind_milliseconds, ..Voter::default() })
         });
         let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
         let roles = vec![Role::Controller];

@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ottla_kafka::{Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Error};
+use ottla_crds::agent::CONTROLLER_PORT;
+use ottla_kafka::{
+    Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Endpoint, Error, Uuid,
+};
 use ottla_plan::Action;
-use ottla_plan::action::{self, ListChange, RaiseFeature, Reassign, Throttle, Unregister};
+use ottla_plan::action::{
+    self, ChangeVoter, ListChange, RaiseFeature, Reassign, Throttle, Unregister,
+};
 use ottla_plan::release::Raise;
 use tokio::time::Instant;
 
@@ -30,12 +35,35 @@ pub async fn change(
         Action::Cordon { broker, cordoned } => cordon(&cluster, *broker, *cordoned).await,
         Action::Reassign(change) => reassign(&cluster, change).await,
         Action::RaiseFeature(RaiseFeature { raise, .. }) => raise_feature(&cluster, raise).await,
+        Action::AddVoter(change) => add_voter(&cluster, change).await,
+        Action::RemoveVoter(change) => remove_voter(&cluster, change).await,
         Action::Unregister(unregister) => {
             let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
             self::unregister(&controllers, unregister).await
         }
         _ => Ok(()),
     }
+}
+
+/// The name of the controllers' listener.
+const CONTROLLER: &str = "CONTROLLER";
+
+async fn add_voter(cluster: &Cluster, change: &ChangeVoter) -> Result<(), ReachError> {
+    let endpoint = Endpoint::new(change.host.clone(), CONTROLLER_PORT);
+    let ChangeVoter { cluster_id, id, .. } = change;
+    let added = cluster.add_voter(cluster_id, *id, directory(change)?, CONTROLLER, &endpoint).await;
+    added.map_err(refusal)
+}
+
+async fn remove_voter(cluster: &Cluster, change: &ChangeVoter) -> Result<(), ReachError> {
+    let removed = cluster.remove_voter(&change.cluster_id, change.id, directory(change)?).await;
+    removed.map_err(refusal)
+}
+
+fn directory(change: &ChangeVoter) -> Result<Uuid, ReachError> {
+    change.directory.parse().map_err(|_| ReachError::KafkaRefuses {
+        sentence: format!("{} is no id of a directory", change.directory),
+    })
 }
 
 /// Changes what is set for all nodes.

@@ -234,6 +234,16 @@ fn phantom_is_caught() {
 }
 
 #[test]
+fn a_record_that_was_read_and_is_gone_is_caught() {
+    // Nothing of the batch was acknowledged, and yet what a reader saw has to stay.
+    let (before, after) = (log(ACKED + 2), log(ACKED + 1));
+    let found = judge(&[&tail(&before), &whole(&after)]);
+    assert_eq!(sequences(&found.lost), [Some(ACKED as u64 + 1)]);
+    // A reader that has not come so far says nothing.
+    assert!(judge(&[&tail(&before), &tail(&after)]).is_empty());
+}
+
+#[test]
 fn two_contents_at_one_offset_are_caught() {
     // Nothing of the batch was acknowledged, and yet a reader may not see it change.
     let (mut before, mut after) = (log(ACKED), log(ACKED));

@@ -14,12 +14,17 @@ pub(super) fn wish(blueprint: &Blueprint<'_>, node: &Node) -> String {
 }
 
 /// The hash of that part of it which is the same for all nodes of a kind.
-pub(in super::super) fn common(desired: &Desired, brokers: usize, node: &Node) -> String {
+pub(in super::super) fn common(
+    desired: &Desired,
+    quorum: &str,
+    brokers: usize,
+    node: &Node,
+) -> String {
     let group = desired.group(node.group);
     let volumes: Vec<&str> = group.volumes.iter().map(|volume| volume.name.as_str()).collect();
     hash(&(
         (&desired.version, &desired.own_image, &desired.config, &desired.listeners),
-        (desired.dedicated(), desired.voters, properties::replication_factor(brokers)),
+        (&node.roles, quorum, properties::replication_factor(brokers)),
         (&group.resources, &group.own_heap, &group.jvm_options, &group.pod, volumes),
     ))
 }

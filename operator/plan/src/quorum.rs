@@ -1,0 +1,301 @@
+//! Who votes in the metadata quorum, and how that changes: one voter joins or leaves at a time
+//! (KIP-853). A controller joins when it has caught up; one leaves when all have joined that the spec
+//! asks for, and every node finds those.
+
+use std::collections::BTreeSet;
+
+use ottla_crds::agent::{DiskMeta, Role};
+
+use crate::action::{Action, ChangeVoter, Target};
+use crate::desired::Desired;
+use crate::identity::first_voters;
+use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
+use crate::observed::{Answer, Identity, Kafka, Observed, Pod, QuorumRecord};
+use crate::properties::BOOTSTRAP;
+use crate::release;
+use crate::report::WaitingOn;
+use crate::resources::config_map;
+use crate::roll;
+
+mod departure;
+
+pub(crate) use departure::{leftovers, of_name};
+
+/// Controllers that the spec asks to vote.
+#[must_use]
+pub(crate) fn wished(desired: &Desired) -> BTreeSet<i32> {
+    first_voters(desired).into_iter().collect()
+}
+
+/// Whether a node votes: as Kafka says or, while it is silent, as is on record.
+pub(crate) fn votes(observed: &Observed, id: i32) -> bool {
+    match &observed.kafka {
+        Answer::Known(kafka) => kafka.voters.contains_key(&id),
+        Answer::Unknown { .. } => {
+            observed.identity.as_ref().is_some_and(|one| one.quorum.members.contains_key(&id))
+        }
+    }
+}
+
+/// Whether a controller that left has to run once more. Kafka keeps its registration, which does not let
+/// the features of another release be switched on until it says that it knows them (KAFKA-20295).
+pub(crate) fn is_called_back(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let registered = |one: &Identity| one.quorum.registered.contains(&id);
+    observed.identity.as_ref().is_some_and(registered)
+        && release::next_raise(&desired.version, &observed.features()).is_some()
+}
+
+/// Controllers with pods of their own that are there, or have to be, for the quorum's sake.
+pub(crate) fn dedicated(desired: &Desired, observed: &Observed) -> Vec<i32> {
+    let mut ids: BTreeSet<i32> = wished(desired);
+    if let Some(identity) = &observed.identity {
+        ids.extend(identity.quorum.members.keys());
+        let registered = identity.quorum.registered.iter();
+        ids.extend(registered.filter(|id| is_called_back(desired, observed, **id)));
+    }
+    if let Answer::Known(kafka) = &observed.kafka {
+        ids.retain(|id| {
+            kafka.voters.contains_key(id)
+                || wished(desired).contains(id)
+                || is_called_back(desired, observed, *id)
+        });
+        ids.extend(kafka.voters.keys());
+    }
+    ids.into_iter().filter(|id| *id >= FIRST_CONTROLLER_ID).collect()
+}
+
+/// Controllers by which nodes find the quorum when they start.
+pub(crate) fn bootstrap(desired: &Desired, observed: &Observed) -> BTreeSet<i32> {
+    let recorded = observed.identity.as_ref().map(|one| &one.quorum.bootstrap);
+    recorded.filter(|ids| !ids.is_empty()).cloned().unwrap_or_else(|| wished(desired))
+}
+
+/// What the quorum comes to in one pass.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Option<WaitingOn>,
+}
+
+/// The next change of the quorum, if there is one, and what is on record of it before it is made.
+pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Steps {
+    let mut steps = Steps::default();
+    let Some(identity) = &observed.identity else { return steps };
+    let case = Case { desired, observed, nodes, identity };
+    let change = observed.kafka.known().map(|kafka| case.next(kafka)).unwrap_or_default();
+    let record = case.record(&change);
+    if record != identity.quorum {
+        let target = Target {
+            name: desired.names.identity(),
+            uid: identity.uid.clone(),
+            resource_version: identity.resource_version.clone(),
+        };
+        steps.actions.push(Action::RecordQuorum { target, record });
+    }
+    let (action, detail) = change.spoken();
+    steps.actions.extend(action);
+    steps.actions.extend(departure::stop(desired, observed, nodes));
+    steps.waiting_on = detail.map(|detail| WaitingOn::ChangingVoters { detail });
+    steps
+}
+
+/// What comes next.
+#[derive(Default)]
+enum Change {
+    #[default]
+    Nothing,
+    Add(ChangeVoter),
+    Remove(ChangeVoter),
+    /// Every node has to find the voters that the spec asks for.
+    NewBootstrap,
+    Wait(String),
+}
+
+const EVERY_NODE_LEARNS: &str =
+    "every node is about to learn where the controllers are that the spec asks for";
+
+impl Change {
+    /// The action, and what people read meanwhile.
+    fn spoken(self) -> (Option<Action>, Option<String>) {
+        match self {
+            Change::Nothing => (None, None),
+            Change::NewBootstrap => (None, Some(EVERY_NODE_LEARNS.to_owned())),
+            Change::Wait(detail) => (None, Some(detail)),
+            Change::Add(change) => {
+                let detail = format!("controller {} joins the metadata quorum", change.id);
+                (Some(Action::AddVoter(change)), Some(detail))
+            }
+            Change::Remove(change) => {
+                let detail = format!("controller {} leaves the metadata quorum", change.id);
+                (Some(Action::RemoveVoter(change)), Some(detail))
+            }
+        }
+    }
+}
+
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    nodes: &'a [Node],
+    identity: &'a Identity,
+}
+
+impl Case<'_> {
+    fn next(&self, kafka: &Kafka) -> Change {
+        if kafka.leader.is_none() {
+            return Change::Nothing;
+        }
+        let wished = wished(self.desired);
+        let mut replaced = wished.iter().filter(|id| has_lost_its_disk(self.observed, kafka, **id));
+        if let Some(id) = replaced.next() {
+            return self.remove(kafka, *id);
+        }
+        let mut missing = wished.iter().filter(|id| !kafka.voters.contains_key(id));
+        if let Some(id) = missing.next() {
+            return self.add(kafka, *id);
+        }
+        let surplus = kafka.voters.keys().filter(|id| !wished.contains(id));
+        // The leader goes last, so that it changes once.
+        let Some(id) = surplus.min_by_key(|id| (kafka.leader == Some(**id), **id)) else {
+            let list = bootstrap(self.desired, self.observed);
+            return if finds(&list, &wished) { Change::Nothing } else { Change::NewBootstrap };
+        };
+        if !finds(&bootstrap(self.desired, self.observed), &wished) {
+            return Change::NewBootstrap;
+        }
+        match lost(self.desired, self.observed, self.nodes) {
+            Some(node) => Change::Wait(format!(
+                "controller {id} leaves the metadata quorum when node {node} has started with the others' addresses"
+            )),
+            None => self.remove(kafka, *id),
+        }
+    }
+
+    fn add(&self, kafka: &Kafka, id: i32) -> Change {
+        let wait = |what: &str| {
+            Change::Wait(format!("controller {id} joins the metadata quorum when {what}"))
+        };
+        let Some(observer) = kafka.observers.get(&id) else { return wait("it has been started") };
+        if !is_controller(self.observed, id) {
+            return wait("it has restarted as a controller");
+        }
+        if !observer.is_caught_up() {
+            return wait("it has caught up with the active controller");
+        }
+        let node = self.nodes.iter().find(|node| node.id == id);
+        if node.is_none_or(|node| roll::is_well(self.observed, node).is_err()) {
+            return wait("it is Ready");
+        }
+        if !keeps_majority(kafka, Some(id), None) {
+            return wait("a majority of the voters has caught up");
+        }
+        Change::Add(self.voter(id, &observer.directory))
+    }
+
+    fn remove(&self, kafka: &Kafka, id: i32) -> Change {
+        if !keeps_majority(kafka, None, Some(id)) {
+            return Change::Wait(format!(
+                "controller {id} leaves the metadata quorum when a majority of the others has caught up"
+            ));
+        }
+        let directory = kafka.voters.get(&id).map(|voter| voter.directory.clone());
+        Change::Remove(self.voter(id, &directory.unwrap_or_default()))
+    }
+
+    fn voter(&self, id: i32, directory: &str) -> ChangeVoter {
+        let host = self.desired.names.host(&of_id(id));
+        let cluster_id = self.identity.cluster_id.clone();
+        ChangeVoter { cluster_id, id, directory: directory.to_owned(), host }
+    }
+
+    /// What has to be on record before anything is done: who may vote, who is ever known to Kafka as a
+    /// controller, and by whom nodes find the quorum.
+    fn record(&self, change: &Change) -> QuorumRecord {
+        let mut record = self.identity.quorum.clone();
+        // One that was never formatted was never started.
+        let started = |node: &&Node| self.identity.disks_of(node.id).next().is_some();
+        let controllers = self.nodes.iter().filter(|node| node.is_controller()).filter(started);
+        record.registered.extend(controllers.map(|node| node.id));
+        let Some(kafka) = self.observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
+            return record;
+        };
+        let directories = kafka.voters.iter().map(|(id, voter)| (*id, voter.directory.clone()));
+        record.members = directories.collect();
+        record.bootstrap = bootstrap(self.desired, self.observed);
+        match change {
+            Change::Add(voter) => {
+                record.members.insert(voter.id, voter.directory.clone());
+            }
+            Change::NewBootstrap => record.bootstrap = wished(self.desired),
+            Change::Nothing | Change::Remove(_) | Change::Wait(_) => {}
+        }
+        record
+    }
+}
+
+/// Whether a node's pod was made to be a controller.
+pub(crate) fn is_controller(observed: &Observed, id: i32) -> bool {
+    let pod = observed.pods.get(&id);
+    let document = pod.and_then(|pod| config_map::mounted_document(observed, pod));
+    document.is_some_and(|document| document.roles.contains(&Role::Controller))
+}
+
+/// Whether a majority of the voters has caught up after one more of them or one less.
+pub(crate) fn keeps_majority(kafka: &Kafka, more: Option<i32>, less: Option<i32>) -> bool {
+    let stays = kafka.voters.iter().filter(|(id, _)| Some(**id) != less);
+    let added = more.and_then(|id| kafka.observers.get_key_value(&id));
+    let voters: Vec<bool> = stays.chain(added).map(|(_, voter)| voter.is_caught_up()).collect();
+    let caught_up = voters.iter().filter(|caught_up| **caught_up).count();
+    caught_up > voters.len() / 2
+}
+
+/// Whether a voter's node runs with another disk than the one that votes, and nobody hears of that one.
+pub(crate) fn has_lost_its_disk(observed: &Observed, kafka: &Kafka, id: i32) -> bool {
+    let Some(voter) = kafka.voters.get(&id).filter(|voter| voter.is_silent()) else { return false };
+    let disks = observed.agent(id).map(|agent| agent.disks.as_slice()).unwrap_or_default();
+    let of_node = |meta: &'_ DiskMeta| match meta {
+        DiskMeta::Present { cluster_id, node_id, directory_id }
+            if *node_id == id && *cluster_id == kafka.cluster_id =>
+        {
+            directory_id.clone()
+        }
+        _ => None,
+    };
+    let directories: Option<Vec<String>> = disks.iter().map(|disk| of_node(&disk.meta)).collect();
+    directories.is_some_and(|all| !all.is_empty() && !all.contains(&voter.directory))
+}
+
+/// Whether whoever knows one list of controllers finds one that is alive as long as a majority of the
+/// others is.
+fn finds(known: &BTreeSet<i32>, voters: &BTreeSet<i32>) -> bool {
+    known.intersection(voters).count() > voters.len() / 2
+}
+
+/// A node that would not find the voters that the spec asks for, if there is one.
+pub(crate) fn lost(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Option<i32> {
+    let wished = wished(desired);
+    let ids = |pod: &Pod| -> Option<BTreeSet<i32>> {
+        let list = config_map::property(config_map::mounted(observed, pod)?, BOOTSTRAP)?;
+        let known = |id: &&i32| {
+            let endpoint = desired.names.controller_endpoint(&of_id(**id));
+            list.split(',').any(|one| one == endpoint)
+        };
+        Some(wished.iter().filter(known).copied().collect())
+    };
+    let is_lost = |node: &&Node| {
+        let pod = observed.pods.get(&node.id);
+        pod.is_some_and(|pod| !ids(pod).is_some_and(|known| finds(&known, &wished)))
+    };
+    nodes.iter().find(is_lost).map(|node| node.id)
+}
+
+/// Whether a controller with a pod of its own has nothing to do any more.
+pub(crate) fn has_left(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let wished = wished(desired).contains(&id);
+    !wished && !votes(observed, id) && !is_called_back(desired, observed, id)
+}
+
+/// The group of a node's id.
+pub(crate) fn group(id: i32) -> Group {
+    if id >= FIRST_CONTROLLER_ID { Group::Controller } else { Group::Broker }
+}

@@ -1,0 +1,69 @@
+//! Controllers with pods of their own that do not vote any more: stopped, and what Kubernetes has of them
+//! taken away. Their claims stay.
+
+use crate::action::{Action, Delete, Target};
+use crate::desired::Desired;
+use crate::names::{GROUP_LABEL, NODE_LABEL};
+use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
+use crate::object::Kind;
+use crate::observed::{Child, Observed};
+
+/// Stops controllers that have nothing to do any more.
+pub(super) fn stop(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Action> {
+    if observed.kafka.known().is_none_or(|kafka| kafka.leader.is_none()) {
+        return Vec::new();
+    }
+    let left = nodes.iter().filter(|node| {
+        node.group == Group::Controller && super::has_left(desired, observed, node.id)
+    });
+    let set = |node: &Node| {
+        let name = desired.names.node(node);
+        let child = observed.child(Kind::StatefulSet, &name)?;
+        let reason = format!("controller {} does not vote any more", node.id);
+        (child.ours && !child.terminating).then(|| delete(Kind::StatefulSet, &name, child, reason))
+    };
+    left.filter_map(set).collect()
+}
+
+/// What is left of controllers that were stopped, but for their claims.
+pub(crate) fn leftovers(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Action> {
+    if observed.kafka.known().is_none() {
+        return Vec::new();
+    }
+    let is_node = |id: i32| nodes.iter().any(|node| node.id == id);
+    let gone =
+        |id: &i32| *id >= FIRST_CONTROLLER_ID && !is_node(*id) && !observed.pods.contains_key(id);
+    let of_label = |child: &Child| {
+        let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
+        child.label(NODE_LABEL).filter(|_| of_controller)?.parse::<i32>().ok()
+    };
+    let mut actions = Vec::new();
+    for kind in [Kind::ConfigMap, Kind::Secret] {
+        for (name, child) in
+            observed.children_of(kind).filter(|(_, one)| one.ours && !one.terminating)
+        {
+            let id = of_label(child).or_else(|| of_name(desired, name)).filter(gone);
+            if let Some(id) = id {
+                let reason = format!("controller {id} is gone");
+                actions.push(delete(kind, name, child, reason));
+            }
+        }
+    }
+    actions
+}
+
+/// The controller whose certificate a Secret of that name holds: it carries no label.
+pub(crate) fn of_name(desired: &Desired, name: &str) -> Option<i32> {
+    let id: i32 = name.rsplit('-').next()?.parse().ok()?;
+    let of_controller = id >= FIRST_CONTROLLER_ID && desired.names.node(&of_id(id)) == name;
+    of_controller.then_some(id)
+}
+
+fn delete(kind: Kind, name: &str, child: &Child, reason: String) -> Action {
+    let target = Target {
+        name: name.to_owned(),
+        uid: child.uid.clone(),
+        resource_version: child.resource_version.clone(),
+    };
+    Action::Delete(Delete { kind, target, reason })
+}

@@ -1,0 +1,69 @@
+//! Formatting in the model world, and the law S5.
+
+use anyhow::{Result, bail};
+use ottla_crds::agent::{AgentState, FormatMode};
+use ottla_plan::action::Format;
+use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::disk_key;
+
+use super::nodes::Disk;
+use super::{Agent, World};
+
+impl World {
+    /// The agent formats the volumes that it is permitted and that are empty, and starts Kafka.
+    pub(super) fn format(&mut self, format: &Format) -> Result<()> {
+        let request = &format.request;
+        let claims: Vec<(String, String)> = self
+            .claims_of(format.node_id)
+            .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
+            .collect();
+        for (index, (claim, volume)) in claims.into_iter().enumerate() {
+            if self.disks.get(&claim) != Some(&Disk::Empty) {
+                continue;
+            }
+            if !request.volumes.contains(&volume) {
+                bail!("node {} may not format volume {volume}, which is empty", format.node_id);
+            }
+            self.hold_s5(format.node_id, &claim, &volume)?;
+            self.hold_first(format.node_id, &request.mode)?;
+            let directory_id = match &request.mode {
+                FormatMode::InitialControllers(_) if index == 0 => {
+                    format!("directory-of-{}", format.node_id)
+                }
+                _ => format!("directory-{}", self.store.number()),
+            };
+            let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
+            self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
+        }
+        let now = self.now.as_second();
+        if let Some(pod) = self.pods.get_mut(&format.node_id) {
+            pod.agent = Agent::Speaks(AgentState::Starting, None);
+            pod.started_at_seconds = now;
+        }
+        self.hold_release(format.node_id);
+        Ok(())
+    }
+
+    /// S5: once the quorum is there, its first list is only for those who still wait for it.
+    fn hold_first(&self, id: i32, mode: &FormatMode) -> Result<()> {
+        let first = format!("directory-of-{id}");
+        let as_first = matches!(mode, FormatMode::InitialControllers(_));
+        if as_first && !self.quorum.is_empty() && self.quorum.get(&id) != Some(&first) {
+            bail!("S5: node {id} is formatted as one of the first voters");
+        }
+        Ok(())
+    }
+
+    /// The law itself, known from history.
+    fn hold_s5(&self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
+        let found = self.store.get(Kind::PersistentVolumeClaim, claim);
+        let declared = found.is_some_and(|found| {
+            found.live["metadata"]["annotations"][ACCEPT_LOST_DISK_ANNOTATION] == *found.uid
+        });
+        if self.seen.contains(&disk_key(node_id, volume)) && !declared {
+            bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
+        }
+        Ok(())
+    }
+}

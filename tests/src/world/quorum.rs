@@ -1,0 +1,165 @@
+//! The metadata quorum of the model world: who votes, with which disk, and who is registered as a
+//! controller; and the laws that hold while that changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use ottla_plan::action::{ChangeVoter, Target};
+use ottla_plan::identity::{QUORUM, VOTERS, first_voters};
+use ottla_plan::object::Kind;
+use ottla_plan::observed::{QuorumRecord, Voter};
+
+use super::World;
+use super::nodes::{Disk, Pod};
+use super::store::Refused;
+
+/// Kafka's key for the controllers by which a node finds the quorum.
+const BOOTSTRAP: &str = "controller.quorum.bootstrap.servers=";
+
+impl World {
+    /// The first voters are the quorum once a broker is there.
+    pub(super) fn form_quorum(&mut self) {
+        if self.quorum.is_empty() && !self.registered.is_empty() {
+            let identity = self.store.get(Kind::ConfigMap, &self.names().identity());
+            let voters = identity.and_then(|one| one.live["data"][VOTERS].as_str());
+            self.quorum =
+                voters.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        }
+        let speaks =
+            |(id, pod): (&i32, &Pod)| (pod.controller && !self.is_fenced(*id)).then_some(*id);
+        let speak: Vec<i32> = self.pods.iter().filter_map(speaks).collect();
+        self.controllers.extend(speak);
+    }
+
+    /// Nodes that vote in the metadata quorum, whether they have a pod or not.
+    pub(super) fn voters(&self) -> Vec<i32> {
+        self.quorum.keys().copied().collect()
+    }
+
+    /// The id of a node's metadata directory.
+    fn directory_of(&self, id: i32) -> Option<String> {
+        let claim = self.claims_of(id).next()?.0.to_owned();
+        match self.disks.get(&claim)? {
+            Disk::Formatted { directory_id, .. } => Some(directory_id.clone()),
+            Disk::Empty => None,
+        }
+    }
+
+    /// Whether a voter is there, with the disk that votes.
+    pub(super) fn is_voting(&self, id: i32) -> bool {
+        let voter = self.quorum.get(&id);
+        let controls = self.pods.get(&id).is_some_and(|pod| pod.controller);
+        controls
+            && !self.is_fenced(id)
+            && voter.is_some()
+            && voter == self.directory_of(id).as_ref()
+    }
+
+    /// The active controller.
+    pub(super) fn active_controller(&self) -> Option<i32> {
+        self.voters().into_iter().find(|id| self.is_voting(*id))
+    }
+
+    /// Voters as the active controller sees them.
+    pub(super) fn seen_voters(&self) -> BTreeMap<i32, Voter> {
+        let seen = |(id, directory): (&i32, &String)| {
+            let behind_milliseconds = self.is_voting(*id).then_some(0);
+            (*id, Voter { directory: directory.clone(), behind_milliseconds })
+        };
+        self.quorum.iter().map(seen).collect()
+    }
+
+    /// Nodes that follow without a vote.
+    pub(super) fn seen_observers(&self) -> BTreeMap<i32, Voter> {
+        let follows = |id: &&i32| !self.is_fenced(**id) && !self.is_voting(**id);
+        let seen = |id: &i32| {
+            let directory = self.directory_of(*id)?;
+            Some((*id, Voter { directory, behind_milliseconds: Some(0) }))
+        };
+        self.pods.keys().filter(follows).filter_map(seen).collect()
+    }
+
+    pub(super) fn record_quorum(
+        &mut self,
+        target: &Target,
+        record: &QuorumRecord,
+    ) -> Result<(), Refused> {
+        self.store.expect(Kind::ConfigMap, target)?;
+        let text = serde_json::to_string(record).unwrap_or_default();
+        self.store.write(Kind::ConfigMap, &target.name, &["data", QUORUM], text.into())
+    }
+
+    /// S3: what joins is there and has caught up, and a majority of all votes afterwards.
+    pub(super) fn add_voter(&mut self, change: &ChangeVoter) -> Result<Result<(), Refused>> {
+        let ChangeVoter { id, directory, .. } = change;
+        if self.quorum.contains_key(id) || self.active_controller().is_none() {
+            return Ok(Err(Refused::Invalid("voter".to_owned())));
+        }
+        let controls = self.pods.get(id).is_some_and(|pod| pod.controller);
+        if !controls || self.is_fenced(*id) || self.directory_of(*id).as_ref() != Some(directory) {
+            bail!("S3: controller {id} gets a vote and is not there with the disk {directory}");
+        }
+        self.quorum.insert(*id, directory.clone());
+        self.hold_majority(&format!("controller {id} joined"))?;
+        Ok(Ok(()))
+    }
+
+    /// S3: a majority of the others votes afterwards, and every node finds one of them.
+    pub(super) fn remove_voter(&mut self, change: &ChangeVoter) -> Result<Result<(), Refused>> {
+        let ChangeVoter { id, directory, .. } = change;
+        if self.quorum.get(id) != Some(directory) || self.active_controller().is_none() {
+            return Ok(Err(Refused::Invalid("voter".to_owned())));
+        }
+        self.quorum.remove(id);
+        self.hold_majority(&format!("controller {id} left"))?;
+        let lost = self.pods.iter().find(|(_, pod)| !self.finds_voter(&pod.configuration));
+        match lost {
+            Some((node, _)) => bail!("S3: controller {id} left, and node {node} knows no voter"),
+            None => Ok(Ok(())),
+        }
+    }
+
+    fn hold_majority(&self, what: &str) -> Result<()> {
+        let voters = self.voters();
+        let voting = voters.iter().filter(|id| self.is_voting(**id)).count();
+        if voting <= voters.len() / 2 {
+            bail!("S3: {what}, and {voting} of {} voters are there", voters.len());
+        }
+        Ok(())
+    }
+
+    /// Whether a configuration names a voter.
+    fn finds_voter(&self, configuration: &str) -> bool {
+        // Without its configuration a pod is not started at all.
+        let Some(map) = self.store.get(Kind::ConfigMap, configuration) else { return true };
+        let text = map.live["data"]["server.properties"].as_str();
+        let mut lines = text.unwrap_or_default().lines();
+        let list = lines.find_map(|line| line.strip_prefix(BOOTSTRAP)).unwrap_or_default();
+        let names = |id: &i32| list.contains(&format!("-{id}-0."));
+        self.quorum.is_empty() || self.quorum.keys().any(names)
+    }
+
+    /// S3: a voter is started as a controller, and every node finds a voter when it starts.
+    pub(super) fn hold_way(&mut self, id: i32) {
+        let Some(pod) = self.pods.get(&id) else { return };
+        if self.quorum.contains_key(&id) && !pod.controller {
+            self.broken.get_or_insert(format!("S3: node {id} votes and starts without its role"));
+        }
+        if !self.finds_voter(&pod.configuration) {
+            self.broken.get_or_insert(format!("S3: node {id} starts and knows no voter"));
+        }
+    }
+
+    /// L1: those vote that the spec asks for, and only they are controllers.
+    pub(super) fn hold_quorum_as_wished(&self) -> Result<()> {
+        let Ok(desired) = self.desired() else { return Ok(()) };
+        let wished: BTreeSet<i32> = first_voters(&desired).into_iter().collect();
+        let voters: BTreeSet<i32> = self.voters().into_iter().collect();
+        let controllers = self.pods.iter().filter(|(_, pod)| pod.controller);
+        let controllers: BTreeSet<i32> = controllers.map(|(id, _)| *id).collect();
+        if voters != wished || controllers != wished {
+            bail!("L1: at rest with the voters {voters:?} and the controllers {controllers:?}");
+        }
+        Ok(())
+    }
+}
