@@ -8,6 +8,7 @@ mod e2e {
     //! What scenarios stand on, and the scenarios.
 
     mod audit;
+    mod authority;
     mod brokers;
     mod canary;
     mod cluster;

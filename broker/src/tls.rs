@@ -49,6 +49,12 @@ pub(crate) struct Leaf {
     pub(crate) serial: String,
     /// When it expires, seconds since the epoch; `None` before it was read.
     pub(crate) expires_at_seconds: Option<i64>,
+    /// Serial numbers of the CAs beside it, in hexadecimal.
+    pub(crate) authorities: Vec<String>,
+}
+
+fn hexadecimal(serial: &[u8]) -> String {
+    serial.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Identity {
@@ -65,11 +71,21 @@ impl Identity {
     pub(crate) fn leaf(&self) -> Result<Leaf, TlsError> {
         let leaf = CertificateDer::from_pem_slice(&self.chain).map_err(unusable("tls.crt"))?;
         let (_, leaf) = parse_x509_certificate(&leaf).map_err(unusable("tls.crt"))?;
-        let serial = leaf.tbs_certificate.raw_serial().iter();
         Ok(Leaf {
-            serial: serial.map(|byte| format!("{byte:02x}")).collect(),
+            serial: hexadecimal(leaf.tbs_certificate.raw_serial()),
             expires_at_seconds: Some(leaf.validity().not_after.timestamp()),
+            authorities: self.authorities()?,
         })
+    }
+
+    /// Serial numbers of the CAs that are trusted.
+    fn authorities(&self) -> Result<Vec<String>, TlsError> {
+        let serial = |certificate: Result<CertificateDer<'static>, _>| {
+            let certificate = certificate.map_err(unusable("ca.crt"))?;
+            let (_, found) = parse_x509_certificate(&certificate).map_err(unusable("ca.crt"))?;
+            Ok(hexadecimal(found.tbs_certificate.raw_serial()))
+        };
+        CertificateDer::pem_slice_iter(&self.ca).map(serial).collect()
     }
 
     /// How the node's own Kafka is spoken to.

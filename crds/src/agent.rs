@@ -158,6 +158,10 @@ pub struct JvmStatus {
     /// When that certificate expires, seconds since the epoch; `None` from agents that do not tell.
     #[serde(default)]
     pub certificate_expires_at_seconds: Option<i64>,
+    /// Serial numbers, in hexadecimal, of the CAs that it trusts since its start; empty from agents that
+    /// do not tell.
+    #[serde(default)]
+    pub authority_serials: Vec<String>,
     /// Logs left to recover, zero when none.
     pub logs_to_recover: u64,
     /// Log directories that Kafka took offline, by volume name.
@@ -244,5 +248,6 @@ mod tests {
             "offlineVolumes": [], "quorumRole": null }"#;
         let jvm: JvmStatus = serde_json::from_str(said).unwrap();
         assert_eq!(jvm.certificate_expires_at_seconds, None);
+        assert!(jvm.authority_serials.is_empty());
     }
 }

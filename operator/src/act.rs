@@ -205,6 +205,7 @@ async fn harmless(
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
     };
@@ -227,6 +228,9 @@ async fn destructive(
             Action::Format(format) => {
                 let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
                 format::permit(context.reach.as_ref(), credentials, format).await
+            }
+            Action::RenewAuthority(renew) => {
+                certificate::renew(&context.client, namespace, renew).await
             }
             Action::RestartPod(restart) => {
                 object::restart(&context.client, namespace, restart).await

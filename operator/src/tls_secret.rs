@@ -7,7 +7,11 @@ use kube::api::DynamicObject;
 pub const CERTIFICATE: &str = "tls.crt";
 /// Key of a private key in a Secret.
 pub const KEY: &str = "tls.key";
-/// Key of the CA's certificate in a Secret.
+/// Key of the next CA's certificate in the CA's Secret.
+pub const NEXT_CERTIFICATE: &str = "next.crt";
+/// Key of the next CA's private key in the CA's Secret.
+pub const NEXT_KEY: &str = "next.key";
+/// Key of the certificates of all CAs that are trusted.
 pub const AUTHORITY: &str = "ca.crt";
 /// Key of a private key with its certificate in one PEM file, as Kafka reads it.
 pub const KEYSTORE: &str = "keystore.pem";

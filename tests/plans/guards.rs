@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ottla_crds::agent::{AgentState, FormatMode};
 use ottla_crds::kafka_cluster::AllowUnavailable;
 use ottla_crds::kafka_cluster::status::CanaryMemory;
-use ottla_plan::action::{Delete, Format, RestartPod, Target};
+use ottla_plan::action::{AuthorityStep, Delete, Format, RenewAuthority, RestartPod, Target};
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, Voter, disk_key};
 use ottla_plan::{Action, Desired, Observed, check};
@@ -53,6 +53,7 @@ fn cases(action: &Action) -> &'static [Case] {
         },
         Action::Reassign(_) => &departure::REASSIGN,
         Action::Unregister(_) => &departure::UNREGISTER,
+        Action::RenewAuthority(_) => &AUTHORITY,
         Action::AddVoter(_) => &quorum::ADD,
         Action::RemoveVoter(_) => &quorum::REMOVE,
         Action::RaiseFeature(_) => &upgrade::RAISE,
@@ -156,6 +157,7 @@ const FORMAT: [Case; 12] = [
 const FORMAT_OF_A_VOTER: [Case; 2] = [
     ("the other voters decide without it", |scene| {
         declare(scene, VOTER);
+        format(scene).request.mode = FormatMode::NoInitialControllers;
         let voters = [0, 1, 2].map(|id| (id, Voter::default()));
         let voters = voters.into_iter().collect();
         scene.observed.kafka = Answer::Known(Kafka { voters, ..Kafka::default() });
@@ -181,6 +183,24 @@ const DELETE: [Case; 3] = [
     }),
 ];
 
+const AUTHORITY: [Case; 5] = [
+    ("the CA is there", |scene| scene.observed.authority = None),
+    ("it is the step that comes next", |scene| renew(scene).step = AuthorityStep::Retire),
+    ("every node runs with the step before", |scene| {
+        let certificates = &mut scene.observed.certificates;
+        certificates.get_mut("orders-broker-1").unwrap().trusted = false;
+    }),
+    ("every node runs with the step before", |scene| {
+        set_state(scene, 1, AgentState::Starting);
+    }),
+    ("every node runs with the step before", |scene| {
+        let Some(Answer::Known(agent)) = scene.observed.agents.get_mut(&1) else {
+            panic!("agent 1 is silent")
+        };
+        agent.jvm.as_mut().unwrap().authority_serials = vec!["another".to_owned()];
+    }),
+];
+
 #[test]
 fn without_any_one_guard_something_would_be_permitted() {
     let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -191,6 +211,7 @@ fn without_any_one_guard_something_would_be_permitted() {
         added,
         bootstrap,
         deletion,
+        renewal,
         departure::cordon,
         departure::moves,
         departure::stop,
@@ -227,6 +248,7 @@ fn kind(action: &Action) -> &'static str {
         Action::Reassign(_) => "reassign",
         Action::Unregister(_) => "unregister",
         Action::RaiseFeature(_) => "raise",
+        Action::RenewAuthority(_) => "renew authority",
         Action::AddVoter(_) => "add voter",
         Action::RemoveVoter(_) => "remove voter",
         Action::Cordon { .. } => "cordon",
@@ -301,6 +323,20 @@ fn bootstrap() -> Scene {
     while world.pass().unwrap().changed_something() {}
     world.start_pods();
     scene(world, |action| matches!(action, Action::Format(format) if format.node_id == VOTER))
+}
+
+/// The CA is to be renewed.
+fn renewal() -> Scene {
+    let mut world = up();
+    world.edit(&["metadata", "annotations", "ottla.dev/renew-ca"], json!("1")).unwrap();
+    let is_meant = |action: &&Action| matches!(action, Action::RenewAuthority(_));
+    let action = world.plan().unwrap().actions.iter().find(is_meant).unwrap().clone();
+    Scene { action, desired: world.desired().unwrap(), observed: world.observe() }
+}
+
+fn renew(scene: &mut Scene) -> &mut RenewAuthority {
+    let Action::RenewAuthority(renew) = &mut scene.action else { panic!("no renewal") };
+    renew
 }
 
 /// A configuration that nobody uses is to be deleted.

@@ -70,6 +70,12 @@ fn controllers_that_get_pods_of_their_own_survive_a_crash_at_every_write() {
 }
 
 #[test]
+fn another_ca_survives_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: false, five: false };
+    survives(birth, &["metadata", "annotations", "ottla.dev/renew-ca"], &json!("1"));
+}
+
+#[test]
 fn an_upgrade_survives_a_crash_at_every_write() {
     for dedicated in [false, true] {
         let birth = Birth { oldest: false, dedicated, five: false };

@@ -75,6 +75,10 @@ pub(crate) enum Event {
     Scale(u8),
     /// The spec asks for so many controllers, or for pods of their own.
     Controllers(u8),
+    /// The disk of a controller with a pod of its own is lost, and a person says so.
+    LoseController(u8),
+    /// Another CA is asked for.
+    RenewAuthority(u8),
     /// The spec excludes a broker, or none.
     Exclude(u8),
     /// Somebody makes a partition, the first replica on this broker.
@@ -99,7 +103,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..93) {
+        match rng.u8(0..95) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -145,6 +149,8 @@ impl Event {
             88 | 89 => Event::Release(number),
             90 => Event::Upgrade(number),
             91 | 92 => Event::Controllers(number),
+            93 => Event::RenewAuthority(number),
+            94 => Event::LoseController(number),
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

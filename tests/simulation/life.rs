@@ -237,6 +237,11 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::AskRestart(number) => {
             world.edit(&["metadata", "annotations", "ottla.dev/restart"], number.to_string().into())
         }
+        Event::LoseController(number) => world.lose_controller(usize::from(number)),
+        Event::RenewAuthority(number) => world.edit(
+            &["metadata", "annotations", "ottla.dev/renew-ca"],
+            (number % 3).to_string().into(),
+        ),
         Event::BadOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([BAD_OPTION])),
         Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
         Event::HalfAYear => world.days(245),
@@ -310,7 +315,7 @@ fn edit_if_valid(world: &mut World, path: &[&str], value: Value) -> Result<()> {
     Ok(())
 }
 
-/// Three or five of them, or three with pods of their own, from where the definition knows no way back.
+/// One, three or five of them, or three with pods of their own, from where the definition knows no way back.
 fn change_controllers(world: &mut World, number: u8) -> Result<()> {
     let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
     if !is_dedicated && number.is_multiple_of(3) {
@@ -318,7 +323,7 @@ fn change_controllers(world: &mut World, number: u8) -> Result<()> {
         let controllers = json!({ "placement": "Dedicated", "replicas": 3, "storage": storage });
         return world.edit(&["spec", "controllers"], controllers);
     }
-    let replicas = if number.is_multiple_of(2) { 3 } else { 5 };
+    let replicas = [3, 5, 1][usize::from(number / 3 % 3)];
     edit_if_valid(world, &["spec", "controllers", "replicas"], replicas.into())
 }
 

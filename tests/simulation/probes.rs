@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 43] = [
+const WORDS: [(&str, &str); 47] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -47,6 +47,10 @@ const WORDS: [(&str, &str); 43] = [
     ("held: a release is watched", "and there is no way back"),
     ("a feature switched on", "is there to stay"),
     ("new disks wait for a release", "is not there to stay yet"),
+    ("reason: a new CA", "it does not trust the new CA yet"),
+    ("reason: another certificate", "it runs with a certificate of the former CA"),
+    ("reason: the former CA", "it still trusts the former CA"),
+    ("disks formatted again", "permit node 1000"),
     ("a voter joined", "let controller"),
     ("a voter left", "take the vote of controller"),
     ("reason: a controller", "it becomes a controller"),

@@ -16,6 +16,7 @@ use ottla_plan::{Action, Desired, Plan, check, cluster};
 use serde_json::Value;
 
 mod act;
+mod authority;
 mod configuration;
 mod departure;
 mod format;
@@ -36,6 +37,7 @@ pub use nodes::Agent;
 pub use seen::Seen;
 pub use store::Store;
 
+use authority::Trust;
 use gradual::Gradual;
 use nodes::{Disk, KafkaMood, Pod};
 use topics::Topics;
@@ -61,6 +63,7 @@ pub struct World {
     store: Store,
     /// By the UID of their Secret.
     certificates: BTreeMap<String, Issued>,
+    trust: Trust,
     /// By node id.
     pods: BTreeMap<i32, Pod>,
     /// How often a pod of each name was made.
@@ -129,6 +132,7 @@ impl World {
             now: Timestamp::constant(1_767_225_600, 0),
             store,
             certificates: BTreeMap::new(),
+            trust: Trust::default(),
             pods: BTreeMap::new(),
             lives: BTreeMap::new(),
             disks: BTreeMap::new(),

@@ -82,6 +82,7 @@ impl Jvm {
             started_at_seconds: self.started_at_seconds,
             certificate_serial: self.certificate.serial.clone(),
             certificate_expires_at_seconds: self.certificate.expires_at_seconds,
+            authority_serials: self.certificate.authorities.clone(),
             logs_to_recover: self.view.logs_to_recover,
             offline_volumes: self.view.offline_volumes.clone(),
             quorum_role: self.view.quorum_role,

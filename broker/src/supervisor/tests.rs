@@ -75,7 +75,11 @@ fn formatting() -> State {
 }
 
 fn up() -> State {
-    let certificate = Leaf { serial: "0a".to_owned(), expires_at_seconds: Some(8) };
+    let certificate = Leaf {
+        serial: "0a".to_owned(),
+        expires_at_seconds: Some(8),
+        authorities: vec!["0b".to_owned()],
+    };
     let started = Event::JvmStarted { at_seconds: 7, certificate };
     after(new(), vec![Event::Looked(ours()), started]).0
 }
@@ -326,6 +330,7 @@ fn once_in_sync_it_stays_ready_until_the_jvm_ends() {
     let jvm = state.status().jvm.unwrap();
     assert_eq!((jvm.started_at_seconds, jvm.certificate_serial.as_str()), (7, "0a"));
     assert_eq!(jvm.certificate_expires_at_seconds, Some(8));
+    assert_eq!(jvm.authority_serials, ["0b"]);
     let (state, _) = after(state, vec![Event::JvmEnded(Exit::Signal(9))]);
     assert!(!state.is_ready());
     assert!(matches!(state.status().in_sync, InSync::Unknown { .. }));

@@ -179,6 +179,31 @@ pub struct ChangeVoter {
     pub host: String,
 }
 
+/// A step on the way to another CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthorityStep {
+    /// A new one is made, and trusted beside the one that signs.
+    Introduce {
+        /// Common name of the new one.
+        common_name: String,
+        /// What the KafkaCluster's annotation says.
+        word: Option<String>,
+    },
+    /// The new one signs.
+    Switch,
+    /// The former one is trusted no more.
+    Retire,
+}
+
+/// A change of the cluster's CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewAuthority {
+    /// Its Secret.
+    pub target: Target,
+    /// What changes.
+    pub step: AuthorityStep,
+}
+
 /// What has to wait for an action that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldBack {
@@ -219,6 +244,8 @@ pub enum Action {
         /// Common name of the CA.
         common_name: String,
     },
+    /// Take a step on the way to another CA.
+    RenewAuthority(RenewAuthority),
     /// Create a certificate, or renew one.
     IssueLeaf(Leaf),
     /// Create an object that is not there. A stranger's of that name is never touched.
@@ -283,6 +310,7 @@ impl Action {
     pub fn is_destructive(&self) -> bool {
         match self {
             Action::Format(_)
+            | Action::RenewAuthority(_)
             | Action::RestartPod(_)
             | Action::Delete(_)
             | Action::Reassign(_)
@@ -353,6 +381,7 @@ impl Action {
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => 7,
         }
     }

@@ -2,7 +2,7 @@
 //! ran with, and no other takes it until the spec says something else.
 
 use jiff::Timestamp;
-use ottla_crds::agent::AgentState;
+use ottla_crds::agent::{AgentState, Role};
 use ottla_crds::kafka_cluster::status::{CanaryMemory, RejectedMemory};
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::Kind;
 use crate::observed::{Observed, Pod};
-use crate::release;
+use crate::properties::{self, BOOTSTRAP};
 use crate::repair::{self, Outdated};
 use crate::report::WaitingOn;
 use crate::resources::blueprint::Blueprints;
 use crate::resources::stateful_set::{self, template_hash};
 use crate::resources::{config_map, pod};
-use crate::roll;
+use crate::{quorum, release, roll};
 
 /// A node that was started so often again and ended each time will not do better.
 const RESTARTS: i32 = 2;
@@ -77,7 +77,7 @@ pub(crate) fn judge(
     if well && runs(template_hash(&wanted.own)) {
         return Canary::default();
     }
-    let before = memory.and_then(|memory| way_back(observed, memory));
+    let before = memory.and_then(|memory| way_back(desired, observed, node, memory));
     let wish = stateful_set::wish(&wanted.own).unwrap_or_default();
     let failed = || {
         let takes = &memory.filter(|_| before.is_some())?.takes;
@@ -97,15 +97,27 @@ pub(crate) fn judge(
     let before_hash = before.as_ref().and_then(pod::template_hash);
     let next_is_before = set.is_some_and(|set| template_hash(&set.live) == before_hash);
     let is_back = well && runs(before_hash) && next_is_before;
-    Canary { memory: memory.filter(|_| !is_back).cloned(), rejected, before }
+    // It runs with something newer than what it would go back to.
+    let has_moved_on = well && !runs(before_hash);
+    Canary { memory: memory.filter(|_| !is_back && !has_moved_on).cloned(), rejected, before }
 }
 
 /// The template with which a node ran, where nothing stands in its way.
-fn way_back(observed: &Observed, memory: &CanaryMemory) -> Option<Value> {
+fn way_back(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    memory: &CanaryMemory,
+) -> Option<Value> {
     let template: Value = serde_json::from_str(&memory.before).ok()?;
     let configuration = config_map::named(observed, pod::configuration(&template)?)?;
-    let release = config_map::document_in(configuration)?.kafka_version;
-    release::unknown(&release, &observed.features()).is_none().then_some(template)
+    let document = config_map::document_in(configuration)?;
+    let knows = release::unknown(&document.kafka_version, &observed.features()).is_none();
+    let votes = quorum::votes(observed, node.id) && !document.roles.contains(&Role::Controller);
+    let finds = quorum::finds_wished(desired, configuration)
+        || config_map::property(configuration, BOOTSTRAP)
+            == Some(properties::quorum(desired, &quorum::bootstrap(desired, observed)).as_str());
+    (knows && !votes && finds).then_some(template)
 }
 
 /// How a node fails that will not start with what its pod was made from.

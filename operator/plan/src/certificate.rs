@@ -84,7 +84,10 @@ fn leaf(
     if child.is_some_and(|child| child.terminating) {
         return None;
     }
-    let fit = observed.certificates.get(&name).is_some_and(|found| is_fit(found, &dns_names, now));
+    let trusted = observed.authority.as_ref().map(|authority| &authority.trusted);
+    let found = observed.certificates.get(&name);
+    let fit = found
+        .is_some_and(|found| is_fit(found, &dns_names, now) && Some(&found.authorities) == trusted);
     if fit && child.is_some() {
         return None;
     }

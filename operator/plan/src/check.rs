@@ -8,6 +8,7 @@ use crate::node::{Node, nodes};
 use crate::object::Kind;
 use crate::observed::Observed;
 
+mod authority;
 mod delete;
 mod departure;
 mod feature;
@@ -101,6 +102,7 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::Reassign(reassign) => reassign::guards(reassign, desired, fresh),
         Action::Cordon { broker, cordoned: true } => departure::cordon(*broker, desired, fresh),
         Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
+        Action::RenewAuthority(renew) => authority::guards(renew, desired, fresh),
         Action::AddVoter(change) => quorum::add(change, desired, fresh),
         Action::RemoveVoter(change) => quorum::remove(change, desired, fresh),
         Action::RaiseFeature(raise) => feature::guards(raise, desired, fresh),

@@ -10,8 +10,8 @@ use crate::repair::Moment;
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
 use crate::{
-    Action, Plan, canary, certificate, configuration, format, identity, quorum, release, repair,
-    resources, roll, scale, upgrade,
+    Action, Plan, authority, canary, certificate, configuration, format, identity, quorum, release,
+    repair, resources, roll, scale, upgrade,
 };
 
 /// Plans one pass over a cluster.
@@ -106,7 +106,7 @@ fn work_on_nodes(
     plan: &mut Plan,
     now: Timestamp,
 ) {
-    let mut mismatches = identity::mismatches(desired, observed);
+    let mut mismatches = identity::mismatches(desired, observed, nodes);
     mismatches.extend(upgrade::forbidden(desired, observed));
     if !mismatches.is_empty() {
         plan.memory.raise = upgrade::still_remembered(observed);
@@ -153,11 +153,14 @@ fn work_on_nodes(
     plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
     let quorum = quorum::plan(desired, observed, nodes);
-    plan.report.waiting_on.extend(quorum.waiting_on);
+    let authority = authority::plan(desired, observed, nodes, now);
+    plan.report.waiting_on.extend(quorum.waiting_on.into_iter().chain(authority.waiting_on));
     // A node that is about to stop might be the one that has to take it.
     let stops = plan.actions.iter().any(Action::stops_a_serving_node);
     let may = |action: &Action| !stops || !action.is_destructive();
-    plan.actions.extend(upgrade.actions.into_iter().chain(quorum.actions).filter(may));
+    plan.actions.extend(
+        upgrade.actions.into_iter().chain(quorum.actions).chain(authority.action).filter(may),
+    );
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));

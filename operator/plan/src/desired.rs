@@ -81,6 +81,8 @@ pub struct Desired {
     pub take_over: Option<String>,
     /// The word by which a person asked last for a restart of every node, if any.
     pub restart: Option<String>,
+    /// The word by which a person asked last for another CA, if any.
+    pub renew_authority: Option<String>,
     /// Kafka's release.
     pub version: String,
     /// The image that the spec names itself, if it does.
@@ -158,6 +160,7 @@ impl Desired {
             paused: spec.paused.unwrap_or_default(),
             take_over: annotation(crate::names::TAKE_OVER_ANNOTATION),
             restart: annotation(crate::names::RESTART_ANNOTATION),
+            renew_authority: annotation(crate::names::RENEW_CA_ANNOTATION),
             version: spec.version.clone(),
             own_image: spec.image.clone(),
             image: image(spec.image.as_deref(), settings, &spec.version),

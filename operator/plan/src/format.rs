@@ -110,6 +110,9 @@ fn check_disk(
     if !claim.bound || claim.terminating {
         return Err(Objection::Wait(format!("claim {name} is not bound, or is being deleted")));
     }
+    if needs_no_word(observed, node) {
+        return Ok(());
+    }
     let on_record = identity.disks.contains_key(&disk_key(node.id, volume));
     if on_record || is_registered(observed, node) {
         return check_loss(desired, observed, node, claim, &name, FORMATTED_BEFORE);
@@ -117,7 +120,9 @@ fn check_disk(
     if identity.voters.is_empty() {
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
     }
-    if upgrade::keeps_disks_empty(desired, observed, nodes) && !is_called_back(node) {
+    if upgrade::keeps_disks_empty(desired, observed, nodes)
+        && !is_missed_as_voter(desired, observed, node)
+    {
         return Err(Objection::Wait(format!(
             "Kafka {} is not there to stay yet, and the release before might not read what it formats",
             desired.version
@@ -182,7 +187,7 @@ fn mode(
     if !metadata.is_some_and(|name| empty.contains(name)) {
         return Ok(FormatMode::NoInitialControllers);
     }
-    if identity::is_first_time(identity, node) {
+    if identity::is_first_time(observed, identity, node) {
         let voters = identity::initial_controllers(desired, &identity.voters);
         return Ok(FormatMode::InitialControllers(voters));
     }
@@ -198,6 +203,21 @@ fn mode(
 #[must_use]
 pub fn is_called_back(node: &Node) -> bool {
     node.leaving && !node.is_broker()
+}
+
+/// Whether the quorum has so few voters that none may stop, and a node is to be one: what waits for its vote
+/// cannot wait for what those have to do.
+#[must_use]
+pub fn is_missed_as_voter(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+    let few = observed.kafka.known().is_some_and(|kafka| kafka.voters.len() <= 2);
+    few && desired.voters > 2 && node.is_controller() && !node.leaving
+}
+
+/// Whether nothing on a node's disk is missed by anybody, whatever it was: it is no broker and has no vote.
+#[must_use]
+pub fn needs_no_word(observed: &Observed, node: &Node) -> bool {
+    let votes = |kafka: &Kafka| kafka.voters.contains_key(&node.id);
+    is_called_back(node) && observed.kafka.known().is_some_and(|kafka| !votes(kafka))
 }
 
 /// Whether the others are a caught-up majority of the quorum without a node, if it votes at all.

@@ -10,7 +10,7 @@ use crate::action::{Action, Target};
 use crate::desired::Desired;
 use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
 use crate::object::{Kind, Object};
-use crate::observed::{Claim, Identity, Observed, disk_key};
+use crate::observed::{Claim, Identity, Observed, QuorumRecord, disk_key};
 use crate::repair;
 use crate::report::WaitingOn;
 
@@ -97,12 +97,17 @@ fn new_identity(desired: &Desired) -> Action {
 /// formatted under it; a running cluster needs none of that.
 fn restored(desired: &Desired, observed: &Observed, cluster_id: &str) -> Object {
     let disks: BTreeMap<String, String> = present_disks(observed, cluster_id).collect();
+    // Controllers whose claims are left may have left themselves.
+    let controllers = observed.claims.values().filter(|claim| claim.group == Group::Controller);
+    let registered = controllers.map(|claim| claim.node_id).collect();
+    let record = QuorumRecord { registered, ..QuorumRecord::default() };
     object(
         desired,
         Some(json!({
             CLUSTER_ID: cluster_id,
             VOTERS: "{}",
             DISKS: serde_json::to_string(&disks).unwrap_or_default(),
+            QUORUM: serde_json::to_string(&record).unwrap_or_default(),
         })),
     )
 }
@@ -123,9 +128,10 @@ fn object(desired: &Desired, content: Option<Value>) -> Object {
 
 /// Where the spec does not fit the data that the cluster has. The definition refuses such a change
 /// of a KafkaCluster that exists, but one that is created again may differ in anything.
-pub(crate) fn mismatches(desired: &Desired, observed: &Observed) -> Vec<WaitingOn> {
+pub(crate) fn mismatches(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
     let Some(identity) = &observed.identity else { return Vec::new() };
     let mut found: Vec<String> = other_place(desired, identity).into_iter().collect();
+    found.extend(too_few_brokers(observed, identity, nodes));
     let mut disks: Vec<(i32, &str)> = identity.disks.keys().filter_map(|key| disk(key)).collect();
     disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
     disks.sort_unstable();
@@ -152,6 +158,17 @@ fn other_place(desired: &Desired, identity: &Identity) -> Option<String> {
 
 /// The way back: no rule lets a KafkaCluster that exists change what does not fit.
 const AGAIN: &str = "delete the KafkaCluster, whose data stays, and create it again with";
+
+/// A quorum of which a majority has no pod would be waited for for ever.
+fn too_few_brokers(observed: &Observed, identity: &Identity, nodes: &[Node]) -> Option<String> {
+    let members: Vec<i32> = identity.quorum.members.keys().copied().collect();
+    let missing = members.iter().any(|id| !nodes.iter().any(|node| node.id == *id));
+    (missing && observed.kafka.known().is_none()).then(|| {
+        format!(
+            "the controllers of this cluster are {members:?}, and the spec has no broker for each of them: raise brokers.replicas, until they have been started once"
+        )
+    })
+}
 
 /// Without racks a claim's zone would be forgotten, and nothing else remembers it.
 fn without_rack(desired: &Desired, claim: &Claim) -> Option<String> {
@@ -238,10 +255,12 @@ pub(crate) fn initial_controllers(desired: &Desired, voters: &BTreeMap<i32, Stri
 }
 
 /// Whether a node is one of the first voters and has never been formatted as that.
-pub(crate) fn is_first_time(identity: &Identity, node: &Node) -> bool {
+pub(crate) fn is_first_time(observed: &Observed, identity: &Identity, node: &Node) -> bool {
     let first = identity.voters.get(&node.id);
-    first.is_some_and(|directory| {
-        identity.quorum.members.get(&node.id) == Some(directory)
-            && !identity.disks.values().any(|formatted| formatted == directory)
-    })
+    let heard_of = observed.kafka.known().is_some_and(|kafka| {
+        let voter = kafka.voters.get(&node.id);
+        voter.is_none_or(|voter| voter.behind_milliseconds.is_some())
+    });
+    let on_record = identity.disks_of(node.id).next().is_some();
+    first.is_some() && first == identity.quorum.members.get(&node.id) && !on_record && !heard_of
 }

@@ -3,6 +3,7 @@
 //! [`cluster::plan`] is the place to begin: it names the steps in their order.
 
 pub mod action;
+pub mod authority;
 mod canary;
 pub mod certificate;
 pub mod check;

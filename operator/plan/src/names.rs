@@ -33,6 +33,10 @@ pub const ACCEPT_LOST_DISK_ANNOTATION: &str = "ottla.dev/accept-lost-disk";
 /// Pods carry the value that they were made under.
 pub const RESTART_ANNOTATION: &str = "ottla.dev/restart";
 
+/// Annotation of a KafkaCluster by which a person asks for another CA, by any new value. The CA's Secret
+/// carries the value that it was made for.
+pub const RENEW_CA_ANNOTATION: &str = "ottla.dev/renew-ca";
+
 /// Annotation by which a person hands a cluster over to another installation of the operator.
 pub const TAKE_OVER_ANNOTATION: &str = "ottla.dev/take-over";
 

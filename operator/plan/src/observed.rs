@@ -80,6 +80,23 @@ pub struct Certificate {
     pub dns_names: BTreeSet<String>,
     /// Whether the cluster's present CA signed it.
     pub trusted: bool,
+    /// Serial numbers of the CAs beside it, which whoever has it trusts.
+    pub authorities: BTreeSet<String>,
+}
+
+/// The cluster's CA, and the one before or after it while it is renewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The one that signs.
+    pub signer: Certificate,
+    /// All that are trusted, PEM.
+    pub trusted_pem: String,
+    /// Their serial numbers.
+    pub trusted: BTreeSet<String>,
+    /// The serial number of the one that is to sign next.
+    pub next: Option<String>,
+    /// What the KafkaCluster's annotation said that asked for the last renewal.
+    pub word: Option<String>,
 }
 
 /// A claim of a node's volume.
@@ -338,8 +355,8 @@ pub struct Observed {
     pub identity: Option<Identity>,
     /// Mistakes in the identity object, which must then not be used.
     pub identity_problem: Option<String>,
-    /// The CA's certificate.
-    pub authority: Option<Certificate>,
+    /// The CA.
+    pub authority: Option<Authority>,
     /// Other certificates, by the name of their Secret.
     pub certificates: BTreeMap<String, Certificate>,
     /// Claims of this cluster, by name.

@@ -5,16 +5,18 @@
 use std::collections::BTreeSet;
 
 use ottla_crds::agent::{DiskMeta, Role};
+use serde_json::Value;
 
 use crate::action::{Action, ChangeVoter, Target};
 use crate::desired::Desired;
 use crate::identity::first_voters;
 use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
-use crate::observed::{Answer, Identity, Kafka, Observed, Pod, QuorumRecord};
+use crate::object::Kind;
+use crate::observed::{Answer, Identity, Kafka, Observed, Pod, QuorumRecord, Voter};
 use crate::properties::BOOTSTRAP;
 use crate::release;
-use crate::report::WaitingOn;
-use crate::resources::config_map;
+use crate::report::{self, WaitingOn};
+use crate::resources::{config_map, stateful_set};
 use crate::roll;
 
 mod departure;
@@ -67,7 +69,12 @@ pub(crate) fn dedicated(desired: &Desired, observed: &Observed) -> Vec<i32> {
 /// Controllers by which nodes find the quorum when they start.
 pub(crate) fn bootstrap(desired: &Desired, observed: &Observed) -> BTreeSet<i32> {
     let recorded = observed.identity.as_ref().map(|one| &one.quorum.bootstrap);
-    recorded.filter(|ids| !ids.is_empty()).cloned().unwrap_or_else(|| wished(desired))
+    if let Some(ids) = recorded.filter(|ids| !ids.is_empty()) {
+        return ids.clone();
+    }
+    // Nobody knows what nodes were told: those that vote are found by whoever asks.
+    let voters = observed.kafka.known().map(|kafka| kafka.voters.keys().copied().collect());
+    voters.filter(|voters: &BTreeSet<i32>| !voters.is_empty()).unwrap_or_else(|| wished(desired))
 }
 
 /// What the quorum comes to in one pass.
@@ -146,8 +153,8 @@ impl Case<'_> {
             return Change::Nothing;
         }
         let wished = wished(self.desired);
-        let mut replaced = wished.iter().filter(|id| has_lost_its_disk(self.observed, kafka, **id));
-        if let Some(id) = replaced.next() {
+        let mut voters = kafka.voters.keys();
+        if let Some(id) = voters.find(|id| has_lost_its_disk(self.observed, kafka, **id)) {
             return self.remove(kafka, *id);
         }
         let mut missing = wished.iter().filter(|id| !kafka.voters.contains_key(id));
@@ -172,8 +179,12 @@ impl Case<'_> {
     }
 
     fn add(&self, kafka: &Kafka, id: i32) -> Change {
+        let node = self.nodes.iter().find(|node| node.id == id);
         let wait = |what: &str| {
-            Change::Wait(format!("controller {id} joins the metadata quorum when {what}"))
+            let report = |node| report::node(self.desired, self.observed, self.nodes, node);
+            let why = node.map(report).and_then(|report| report.waiting_on);
+            let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+            Change::Wait(format!("controller {id} joins the metadata quorum when {what}{why}"))
         };
         let Some(observer) = kafka.observers.get(&id) else { return wait("it has been started") };
         if !is_controller(self.observed, id) {
@@ -182,18 +193,17 @@ impl Case<'_> {
         if !observer.is_caught_up() {
             return wait("it has caught up with the active controller");
         }
-        let node = self.nodes.iter().find(|node| node.id == id);
         if node.is_none_or(|node| roll::is_well(self.observed, node).is_err()) {
             return wait("it is Ready");
         }
-        if !keeps_majority(kafka, Some(id), None) {
+        if !keeps_majority(self.observed, kafka, Some(id), None) {
             return wait("a majority of the voters has caught up");
         }
         Change::Add(self.voter(id, &observer.directory))
     }
 
     fn remove(&self, kafka: &Kafka, id: i32) -> Change {
-        if !keeps_majority(kafka, None, Some(id)) {
+        if !keeps_majority(self.observed, kafka, None, Some(id)) {
             return Change::Wait(format!(
                 "controller {id} leaves the metadata quorum when a majority of the others has caught up"
             ));
@@ -208,13 +218,20 @@ impl Case<'_> {
         ChangeVoter { cluster_id, id, directory: directory.to_owned(), host }
     }
 
+    /// Whether Kafka may know a node as a controller: it was formatted, and its pod was made as one or its
+    /// next will be.
+    fn may_be_registered(&self, node: &Node) -> bool {
+        let set = self.observed.child(Kind::StatefulSet, &self.desired.names.node(node));
+        let next = set.is_some_and(|set| stateful_set::is_controller(&set.live));
+        let formatted = self.identity.disks_of(node.id).next().is_some();
+        formatted && (next || is_controller(self.observed, node.id))
+    }
+
     /// What has to be on record before anything is done: who may vote, who is ever known to Kafka as a
     /// controller, and by whom nodes find the quorum.
     fn record(&self, change: &Change) -> QuorumRecord {
         let mut record = self.identity.quorum.clone();
-        // One that was never formatted was never started.
-        let started = |node: &&Node| self.identity.disks_of(node.id).next().is_some();
-        let controllers = self.nodes.iter().filter(|node| node.is_controller()).filter(started);
+        let controllers = self.nodes.iter().filter(|node| self.may_be_registered(node));
         record.registered.extend(controllers.map(|node| node.id));
         let Some(kafka) = self.observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
             return record;
@@ -241,10 +258,18 @@ pub(crate) fn is_controller(observed: &Observed, id: i32) -> bool {
 }
 
 /// Whether a majority of the voters has caught up after one more of them or one less.
-pub(crate) fn keeps_majority(kafka: &Kafka, more: Option<i32>, less: Option<i32>) -> bool {
+pub(crate) fn keeps_majority(
+    observed: &Observed,
+    kafka: &Kafka,
+    more: Option<i32>,
+    less: Option<i32>,
+) -> bool {
     let stays = kafka.voters.iter().filter(|(id, _)| Some(**id) != less);
     let added = more.and_then(|id| kafka.observers.get_key_value(&id));
-    let voters: Vec<bool> = stays.chain(added).map(|(_, voter)| voter.is_caught_up()).collect();
+    // One that is about to stop had everything a moment ago.
+    let stands = |id: &i32| observed.pods.get(id).is_some_and(|pod| !pod.terminating);
+    let counts = |(id, voter): (&i32, &Voter)| voter.is_caught_up() && stands(id);
+    let voters: Vec<bool> = stays.chain(added).map(counts).collect();
     let caught_up = voters.iter().filter(|caught_up| **caught_up).count();
     caught_up > voters.len() / 2
 }
@@ -273,20 +298,22 @@ fn finds(known: &BTreeSet<i32>, voters: &BTreeSet<i32>) -> bool {
 
 /// A node that would not find the voters that the spec asks for, if there is one.
 pub(crate) fn lost(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Option<i32> {
-    let wished = wished(desired);
-    let ids = |pod: &Pod| -> Option<BTreeSet<i32>> {
-        let list = config_map::property(config_map::mounted(observed, pod)?, BOOTSTRAP)?;
-        let known = |id: &&i32| {
-            let endpoint = desired.names.controller_endpoint(&of_id(**id));
-            list.split(',').any(|one| one == endpoint)
-        };
-        Some(wished.iter().filter(known).copied().collect())
+    let finds = |pod: &Pod| {
+        config_map::mounted(observed, pod).is_some_and(|one| finds_wished(desired, one))
     };
-    let is_lost = |node: &&Node| {
-        let pod = observed.pods.get(&node.id);
-        pod.is_some_and(|pod| !ids(pod).is_some_and(|known| finds(&known, &wished)))
-    };
+    let is_lost = |node: &&Node| observed.pods.get(&node.id).is_some_and(|pod| !finds(pod));
     nodes.iter().find(is_lost).map(|node| node.id)
+}
+
+/// Whether a node with this configuration finds the voters that the spec asks for.
+pub(crate) fn finds_wished(desired: &Desired, configuration: &Value) -> bool {
+    let wished = wished(desired);
+    let list = config_map::property(configuration, BOOTSTRAP).unwrap_or_default();
+    let known = |id: &&i32| {
+        let endpoint = desired.names.controller_endpoint(&of_id(**id));
+        list.split(',').any(|one| one == endpoint)
+    };
+    finds(&wished.iter().filter(known).copied().collect(), &wished)
 }
 
 /// Whether a controller with a pod of its own has nothing to do any more.

@@ -181,6 +181,11 @@ pub enum WaitingOn {
         /// Why, and what to do.
         detail: String,
     },
+    /// The cluster's CA is renewed.
+    RenewingAuthority {
+        /// How far that is and what it waits for.
+        detail: String,
+    },
     /// Who votes in the metadata quorum changes.
     ChangingVoters {
         /// Who joins or leaves, and what that waits for.
@@ -247,6 +252,7 @@ impl WaitingOn {
             WaitingOn::NotFinal { .. } => "NotFinal",
             WaitingOn::Draining { .. } => "Draining",
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
+            WaitingOn::RenewingAuthority { .. } => "RenewingAuthority",
             WaitingOn::ChangingVoters { .. } => "ChangingVoters",
             WaitingOn::MovingReplicas { .. } => "MovingReplicas",
             WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",

@@ -33,7 +33,10 @@ pub fn of_cluster(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec
             .filter_map(|group| disruption_budget::group(desired, observed, nodes, group)),
     );
     objects.extend(
-        observed.authority.iter().map(|authority| config_map::authority(desired, &authority.pem)),
+        observed
+            .authority
+            .iter()
+            .map(|authority| config_map::authority(desired, &authority.trusted_pem)),
     );
     objects
 }

@@ -18,7 +18,7 @@ use crate::roll::{Hold, is_well, is_well_or_nobody_yet};
 use crate::{quorum, release};
 
 /// What an upgrade comes to in one pass, beside restarts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Steps {
     pub(crate) memory: Option<RaiseMemory>,
     pub(crate) actions: Vec<Action>,
@@ -79,7 +79,9 @@ pub(crate) fn controllers_first(
     if node.group == Group::Controller || !is_well || has_release(desired, observed, node) {
         return Ok(());
     }
-    let mut controllers = nodes.iter().filter(|one| one.group == Group::Controller);
+    // One that left and is called back has nobody who depends on it.
+    let decides = |one: &&Node| !one.leaving || quorum::votes(observed, one.id);
+    let mut controllers = nodes.iter().filter(|one| one.group == Group::Controller).filter(decides);
     match controllers.find(|one| !has_release(desired, observed, one)) {
         None => Ok(()),
         Some(controller) => Err(Hold::Upgrade {
@@ -186,10 +188,20 @@ pub(crate) fn finalize(
     let steps = Steps { memory: still_remembered(observed), ..Steps::default() };
     let Some(kafka) = observed.kafka.known() else { return steps };
     let Some(raise) = release::next_raise(&desired.version, &kafka.features) else { return steps };
+    let waits = |waiting_on| Steps { waiting_on: Some(waiting_on), ..steps.clone() };
     if !all_have_release(desired, observed, nodes) {
-        return steps;
+        let lacks = |node: &&Node| {
+            node.group == Group::Controller
+                && node.leaving
+                && (!has_release(desired, observed, node) || is_well(observed, node).is_err())
+        };
+        let Some(called_back) = nodes.iter().find(lacks) else { return steps };
+        let detail = format!(
+            "the features of Kafka {} wait for controller {}, which has left and has to run once more (KAFKA-20295)",
+            desired.version, called_back.id
+        );
+        return waits(WaitingOn::NotFinal { detail });
     }
-    let waits = |waiting_on| Steps { waiting_on: Some(waiting_on), ..steps };
     if let Some(stranger) = stranger(kafka, nodes) {
         let detail = format!(
             "the features of Kafka {} wait until broker {stranger}, which is registered and leaves, is unregistered",

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use kube::Client;
-use kube::api::{DynamicObject, PostParams};
-use ottla_plan::action::Leaf;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::{Client, ResourceExt as _};
+use ottla_plan::action::{AuthorityStep, Leaf, RenewAuthority};
 use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
+use ottla_plan::names::RENEW_CA_ANNOTATION;
 use ottla_plan::object::{Kind, Object};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -17,7 +18,7 @@ use serde_json::json;
 use super::ActError;
 use super::object::{FIELD_MANAGER, create_with};
 use crate::kubernetes_api::api;
-use crate::tls_secret::{AUTHORITY, CERTIFICATE, KEY, KEYSTORE, entry};
+use crate::tls_secret::{AUTHORITY, CERTIFICATE, KEY, KEYSTORE, NEXT_CERTIFICATE, NEXT_KEY, entry};
 
 /// Clocks of machines differ: a certificate is good from a little before it is made.
 const BACKDATED: Duration = Duration::from_secs(300);
@@ -28,18 +29,70 @@ pub(super) async fn authority(
     object: &Object,
     common_name: &str,
 ) -> Result<(), ActError> {
+    let (certificate, key) = new_authority(common_name)?;
+    let mut tree = object.tree();
+    tree["stringData"] = json!({ CERTIFICATE: certificate, AUTHORITY: certificate, KEY: key });
+    create_with(client, namespace, object, tree).await
+}
+
+/// The certificate and the key of a new CA, PEM.
+fn new_authority(common_name: &str) -> Result<(String, String), ActError> {
     let mut params = params(common_name, Vec::new(), AUTHORITY_LIFE_SECONDS)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(ActError::Certificate)?;
     let certificate = params.self_signed(&key).map_err(ActError::Certificate)?.pem();
-    let mut tree = object.tree();
-    tree["stringData"] = json!({
-        CERTIFICATE: certificate,
-        AUTHORITY: certificate,
-        KEY: key.serialize_pem(),
-    });
-    create_with(client, namespace, object, tree).await
+    Ok((certificate, key.serialize_pem()))
+}
+
+/// Takes a step on the way to another CA in one write, if its Secret is still as it was read.
+pub(super) async fn renew(
+    client: &Client,
+    namespace: &str,
+    RenewAuthority { target, step }: &RenewAuthority,
+) -> Result<(), ActError> {
+    let secrets = api(client, namespace, Kind::Secret);
+    let mut secret = secrets.get(&target.name).await.map_err(ActError::Api)?;
+    secret.metadata.uid = Some(target.uid.clone());
+    secret.metadata.resource_version = Some(target.resource_version.clone());
+    let unusable = || ActError::Authority { secret: target.name.clone() };
+    let text = |key: &str| {
+        entry(&secret, key).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unusable)
+    };
+    let (entries, word) = match step {
+        AuthorityStep::Introduce { common_name, word } => {
+            let (certificate, key) = new_authority(common_name)?;
+            let trusted = format!("{}{certificate}", text(CERTIFICATE)?);
+            let new = json!({ AUTHORITY: trusted, NEXT_CERTIFICATE: certificate, NEXT_KEY: key });
+            (new, word.as_ref())
+        }
+        AuthorityStep::Switch => {
+            (json!({ CERTIFICATE: text(NEXT_CERTIFICATE)?, KEY: text(NEXT_KEY)? }), None)
+        }
+        AuthorityStep::Retire => (json!({ AUTHORITY: text(CERTIFICATE)? }), None),
+    };
+    if *step == AuthorityStep::Switch
+        && let Some(data) = secret.data["data"].as_object_mut()
+    {
+        data.remove(NEXT_CERTIFICATE);
+        data.remove(NEXT_KEY);
+    }
+    secret.data["stringData"] = entries;
+    if let Some(word) = word {
+        secret.annotations_mut().insert(RENEW_CA_ANNOTATION.to_owned(), word.clone());
+    }
+    replace(&secrets, &target.name, &secret).await
+}
+
+async fn replace(
+    secrets: &Api<DynamicObject>,
+    name: &str,
+    secret: &DynamicObject,
+) -> Result<(), ActError> {
+    let params =
+        PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    secrets.replace(name, &params, secret).await.map_err(ActError::Api)?;
+    Ok(())
 }
 
 pub(super) async fn leaf(client: &Client, namespace: &str, leaf: &Leaf) -> Result<(), ActError> {
@@ -62,7 +115,7 @@ pub(super) async fn leaf(client: &Client, namespace: &str, leaf: &Leaf) -> Resul
     let mut tree = leaf.object.tree();
     tree["stringData"] = json!({
         CERTIFICATE: certificate,
-        AUTHORITY: authority_pem,
+        AUTHORITY: text(AUTHORITY)?,
         KEYSTORE: format!("{}{certificate}", key.serialize_pem()),
         KEY: key.serialize_pem(),
     });
@@ -72,12 +125,7 @@ pub(super) async fn leaf(client: &Client, namespace: &str, leaf: &Leaf) -> Resul
             tree["metadata"]["uid"] = target.uid.as_str().into();
             tree["metadata"]["resourceVersion"] = target.resource_version.as_str().into();
             let body: DynamicObject = serde_json::from_value(tree).map_err(ActError::Malformed)?;
-            let params = PostParams {
-                field_manager: Some(FIELD_MANAGER.to_owned()),
-                ..PostParams::default()
-            };
-            secrets.replace(&target.name, &params, &body).await.map_err(ActError::Api)?;
-            Ok(())
+            replace(&secrets, &target.name, &body).await
         }
     }
 }

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use ottla_plan::names::Names;
-use ottla_plan::observed::Certificate;
+use ottla_plan::names::{Names, RENEW_CA_ANNOTATION};
+use ottla_plan::observed::{Authority, Certificate};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 
 use crate::reach::Credentials;
-use crate::tls_secret::{CERTIFICATE, KEY, entry};
+use crate::tls_secret::{AUTHORITY, CERTIFICATE, KEY, NEXT_CERTIFICATE, entry};
 
 /// What Secrets of a cluster tell.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    /// The CA's certificate.
-    pub authority: Option<Certificate>,
+    /// The CA.
+    pub authority: Option<Authority>,
     /// Other certificates by the name of their Secret.
     pub certificates: BTreeMap<String, Certificate>,
     /// The operator's own.
@@ -29,24 +29,53 @@ pub struct Secrets {
 pub fn read(names: &Names, secrets: &[DynamicObject]) -> Secrets {
     let mut read = Secrets::default();
     let authority = secrets.iter().find(|secret| secret.name_any() == names.authority());
-    let Some(authority_pem) = authority.and_then(|secret| entry(secret, CERTIFICATE)) else {
+    let Some(authority) = authority else { return read };
+    let (Some(authority_pem), Some(trusted_pem)) =
+        (entry(authority, CERTIFICATE), entry(authority, AUTHORITY))
+    else {
         return read;
     };
-    read.authority = certificate(&authority_pem, &authority_pem);
+    read.authority = self::authority(authority, &authority_pem, &trusted_pem);
     for secret in secrets.iter().filter(|secret| secret.name_any() != names.authority()) {
         let Some(pem) = entry(secret, CERTIFICATE) else { continue };
-        if let Some(certificate) = certificate(&pem, &authority_pem) {
+        if let Some(mut certificate) = certificate(&pem, &authority_pem) {
+            certificate.authorities = serials(&entry(secret, AUTHORITY).unwrap_or_default());
             read.certificates.insert(secret.name_any(), certificate);
         }
         if secret.name_any() == names.operator() {
             read.credentials = entry(secret, KEY).map(|key_pem| Credentials {
-                ca_pem: authority_pem.clone(),
+                ca_pem: trusted_pem.clone(),
                 certificate_pem: pem,
                 key_pem,
             });
         }
     }
     read
+}
+
+fn authority(secret: &DynamicObject, pem: &[u8], trusted_pem: &[u8]) -> Option<Authority> {
+    let next = entry(secret, NEXT_CERTIFICATE).and_then(|pem| serials(&pem).into_iter().next());
+    Some(Authority {
+        signer: certificate(pem, pem)?,
+        trusted_pem: String::from_utf8(trusted_pem.to_vec()).ok()?,
+        trusted: serials(trusted_pem),
+        next,
+        word: secret.annotations().get(RENEW_CA_ANNOTATION).cloned(),
+    })
+}
+
+/// Serial numbers, in hexadecimal, of the certificates in a PEM file.
+fn serials(pem: &[u8]) -> BTreeSet<String> {
+    let blocks = Pem::iter_from_buffer(pem).flatten();
+    let serial = |block: Pem| {
+        let (_, certificate) = X509Certificate::from_der(&block.contents).ok()?;
+        Some(hexadecimal(certificate.raw_serial()))
+    };
+    blocks.filter_map(serial).collect()
+}
+
+fn hexadecimal(serial: &[u8]) -> String {
+    serial.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn certificate(pem: &[u8], authority_pem: &[u8]) -> Option<Certificate> {
@@ -60,7 +89,8 @@ fn certificate(pem: &[u8], authority_pem: &[u8]) -> Option<Certificate> {
         } else {
             String::new()
         },
-        serial: leaf.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+        serial: hexadecimal(leaf.raw_serial()),
+        authorities: BTreeSet::new(),
         expires_at_seconds: leaf.validity().not_after.timestamp(),
         common_name: leaf
             .subject()

@@ -8,7 +8,7 @@ use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
 use ottla_plan::Action;
-use ottla_plan::action::{ConfigChange, RaiseFeature, Reassign};
+use ottla_plan::action::{AuthorityStep, ConfigChange, RaiseFeature, Reassign};
 use ottla_plan::object::Kind;
 
 use super::status::Written;
@@ -52,6 +52,7 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
         Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
+        Action::RenewAuthority(_) => ("AuthorityRenewed", "RenewAuthority"),
         Action::AddVoter(_) => ("VoterAdded", "AddVoter"),
         Action::RemoveVoter(_) => ("VoterRemoved", "RemoveVoter"),
         Action::RaiseFeature(_) => ("FeatureSwitchedOn", "SwitchOn"),
@@ -72,6 +73,11 @@ fn of_action(of: &Action) -> Option<Event> {
             format!("{verb} {} {}", raise.feature, raise.to)
         }
         Action::Delete(delete) => format!("{verb} {}", delete.target.name),
+        Action::RenewAuthority(renew) => match renew.step {
+            AuthorityStep::Introduce { .. } => format!("{verb} Introduce"),
+            AuthorityStep::Switch => format!("{verb} Switch"),
+            AuthorityStep::Retire => format!("{verb} Retire"),
+        },
         _ => verb.to_owned(),
     };
     let event = event(EventType::Normal, reason, &action, of.describe());

@@ -34,6 +34,7 @@ pub(crate) fn agent_status(place: &Place, pod: &Pod) -> Option<AgentStatus> {
             started_at_seconds: 1,
             certificate_serial: "1".to_owned(),
             certificate_expires_at_seconds: None,
+            authority_serials: Vec::new(),
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: serves.then(|| role(place, pod)).flatten(),

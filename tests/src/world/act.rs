@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use ottla_crds::agent::DiskMeta;
 use ottla_plan::action::{HeldBack, Leaf, RestartPod, Unregister};
-use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
+use ottla_plan::certificate::LEAF_LIFE_SECONDS;
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{Certificate, disk_key};
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::nodes::Disk;
 use super::store::Refused;
-use super::{INSTALLATION, Issued, Seen, World};
+use super::{INSTALLATION, Issued, Seen, Trust, World};
 
 /// What may befall the operator at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,13 @@ impl World {
             Action::NewIdentity { object, voters } => self.new_identity(object, voters),
             Action::IssueAuthority { object, common_name } => {
                 self.create(object)?;
-                self.issue(&object.name, common_name, &[], AUTHORITY_LIFE_SECONDS);
+                let certificate = self.new_authority(common_name);
+                let signer = certificate.serial.clone();
+                let trusted = BTreeMap::from([(signer.clone(), certificate.pem.clone())]);
+                self.trust = Trust { trusted, ..Trust::default() };
+                if let Some(secret) = self.store.get(Kind::Secret, &object.name) {
+                    self.certificates.insert(secret.uid.clone(), Issued { certificate, signer });
+                }
                 Ok(())
             }
             Action::IssueLeaf(leaf) => self.issue_leaf(leaf),
@@ -250,6 +256,7 @@ impl World {
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
     }
@@ -296,6 +303,7 @@ impl World {
             common_name: common_name.to_owned(),
             dns_names: dns_names.iter().cloned().collect(),
             trusted: true,
+            authorities: self.trust.trusted.keys().cloned().collect(),
         };
         if let Some(secret) = self.store.get(Kind::Secret, secret) {
             self.certificates.insert(secret.uid.clone(), Issued { certificate, signer });
@@ -381,6 +389,9 @@ impl World {
                 }
                 Action::Unregister(unregister) => world.unregister(unregister.broker),
                 Action::RaiseFeature(raise) => world.raise_feature(raise),
+                Action::RenewAuthority(renew) => {
+                    world.renew_authority(renew).map(|said| answer = said)
+                }
                 Action::AddVoter(change) => world.add_voter(change).map(|said| answer = said),
                 Action::RemoveVoter(change) => world.remove_voter(change).map(|said| answer = said),
                 _ => Ok(()),

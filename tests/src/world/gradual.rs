@@ -116,7 +116,7 @@ impl World {
     /// A pod is told to end. Where everything takes its time it is still there for a while.
     pub(super) fn end_pod(&mut self, id: i32) {
         // A node that Kafka has never heard of is missed by nobody.
-        let is_known = self.registered.contains(&id) || self.voters().contains(&id);
+        let is_known = self.registered.contains(&id) || self.is_voting(id);
         let Some(gradual) = &mut self.gradual else {
             self.remove_pod(id);
             return;
@@ -337,8 +337,8 @@ impl World {
         let others =
             gradual.disrupted.iter().filter(|other| **other != id && there.contains(other));
         let others: Vec<i32> = others.copied().collect();
-        let is_known = self.registered.contains(&id) || self.quorum.contains_key(&id);
-        if is_known && !self.is_fenced(id) && !others.is_empty() {
+        let is_broker = self.registered.contains(&id) && !self.is_fenced(id);
+        if (is_broker || self.is_voting(id)) && !others.is_empty() {
             bail!("S2: node {id} is restarted while {others:?} are down");
         }
         Ok(())
@@ -351,7 +351,9 @@ impl World {
             self.is_voting(**id) && self.pods.get(*id).is_some_and(|pod| !pod.seen.terminating)
         };
         let serving = voters.iter().filter(stays).count();
-        if voters.contains(&id) && voters.len() > 2 && serving <= voters.len() / 2 {
+        let wished = self.desired().map(|desired| desired.voters).unwrap_or_default();
+        let decides = voters.len() > 2 || wished > 2;
+        if voters.contains(&id) && decides && serving <= voters.len() / 2 {
             bail!("S3: the restart of node {id} left {serving} of {} voters", voters.len());
         }
         Ok(())

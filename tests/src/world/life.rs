@@ -5,11 +5,10 @@ use anyhow::{Context, Result, bail};
 use ottla_crds::agent::AgentState;
 use ottla_plan::names::CLUSTER_LABEL;
 use ottla_plan::object::{Kind, Object};
-use ottla_plan::observed::Certificate;
 use serde_json::{Value, json};
 
 use super::nodes::{Disk, has_jvm};
-use super::{Agent, World};
+use super::{Agent, Issued, World};
 
 impl World {
     /// The kubelets start every pod whose claims are there; agents look at their disks.
@@ -31,14 +30,17 @@ impl World {
             pod.started_at_seconds = now;
             self.hold_release(id);
             self.hold_way(id);
+            if let Err(law) = self.hold_trust() {
+                self.broken.get_or_insert(format!("{law:#}"));
+            }
         }
     }
 
     /// The certificate that a node's Kafka would be started with.
-    fn certificate_of(&self, id: i32) -> Option<Certificate> {
+    fn certificate_of(&self, id: i32) -> Option<Issued> {
         let set = self.pods.get(&id)?.name.strip_suffix("-0")?.to_owned();
         let secret = self.store.get(Kind::Secret, &set)?;
-        Some(self.certificates.get(&secret.uid)?.certificate.clone())
+        self.certificates.get(&secret.uid).cloned()
     }
 
     /// Brings the cluster up, until it runs and is at rest.

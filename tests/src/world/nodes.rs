@@ -10,13 +10,13 @@ use ottla_plan::names::{
     BROKER_LABEL, CONTROLLER_LABEL, NODE_LABEL, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{self, Answer, Certificate, Kafka};
+use ottla_plan::observed::{self, Answer, Kafka};
 use ottla_plan::resources::pod::{TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use ottla_plan::resources::stateful_set;
 use serde_json::Value;
 
-use super::World;
 use super::upgrade::release_in;
+use super::{Issued, World};
 
 /// What is on a disk; nothing, or what `meta.properties` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) struct Pod {
     /// When its Kafka was started.
     pub(super) started_at_seconds: i64,
     /// What its Kafka was started with.
-    pub(super) certificate: Option<Certificate>,
+    pub(super) certificate: Option<Issued>,
     /// Where everything takes its time: whether the active controller hears of its Kafka.
     pub(super) heard: bool,
     /// … and whether its replicas are in sync.
@@ -211,13 +211,14 @@ impl World {
             Some(_) if !self.quorum.contains_key(&id) => QuorumRole::Observer,
             _ => QuorumRole::Voter,
         };
+        let certificate = pod.certificate.as_ref().map(|issued| &issued.certificate);
         JvmStatus {
             started_at_seconds: pod.started_at_seconds,
-            certificate_serial: pod.certificate.clone().map(|one| one.serial).unwrap_or_default(),
-            certificate_expires_at_seconds: pod
-                .certificate
-                .as_ref()
-                .map(|one| one.expires_at_seconds),
+            certificate_serial: certificate.map(|one| one.serial.clone()).unwrap_or_default(),
+            certificate_expires_at_seconds: certificate.map(|one| one.expires_at_seconds),
+            authority_serials: certificate
+                .map(|one| one.authorities.iter().cloned().collect())
+                .unwrap_or_default(),
             logs_to_recover: 0,
             offline_volumes: Vec::new(),
             quorum_role: pod.controller.then_some(role),
@@ -251,6 +252,10 @@ impl World {
         }
         if !self.pods.iter().any(|(id, pod)| pod.broker && !self.is_fenced(*id)) {
             return unknown("no broker is Ready");
+        }
+        let voting = self.quorum.keys().filter(|id| self.is_voting(**id)).count();
+        if voting <= self.quorum.len() / 2 {
+            return unknown("the metadata quorum has no leader");
         }
         Answer::Known(Kafka {
             cluster_id: self.cluster_id().unwrap_or_default(),

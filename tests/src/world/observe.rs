@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ottla_crds::agent::AgentStatus;
 use ottla_operator::observe::facts;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Answer, Certificate, Child, Children, Observed};
+use ottla_plan::observed::{Answer, Authority, Certificate, Child, Children, Observed};
 use serde_json::json;
 
 use super::World;
@@ -82,13 +82,8 @@ impl World {
         })
     }
 
-    fn authority(&self) -> Option<Certificate> {
-        let secret = self.store.get(Kind::Secret, &self.names().authority())?;
-        Some(self.certificates.get(&secret.uid)?.certificate.clone())
-    }
-
     /// Without a CA no certificate can be judged, so none is reported.
-    fn leaves(&self, authority: Option<&Certificate>) -> BTreeMap<String, Certificate> {
+    fn leaves(&self, authority: Option<&Authority>) -> BTreeMap<String, Certificate> {
         let Some(authority) = authority else { return BTreeMap::new() };
         let names = self.names();
         let secrets = self.store.named_like(Kind::Secret, String::new()).filter(|(name, child)| {
@@ -97,7 +92,7 @@ impl World {
         secrets
             .filter_map(|(name, secret)| {
                 let issued = self.certificates.get(&secret.uid)?;
-                let trusted = issued.signer == authority.serial;
+                let trusted = issued.signer == authority.signer.serial;
                 Some((name.to_owned(), Certificate { trusted, ..issued.certificate.clone() }))
             })
             .collect()

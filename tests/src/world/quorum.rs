@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use ottla_plan::action::{ChangeVoter, Target};
 use ottla_plan::identity::{QUORUM, VOTERS, first_voters};
+use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{QuorumRecord, Voter};
 
@@ -79,6 +80,36 @@ impl World {
         self.pods.keys().filter(follows).filter_map(seen).collect()
     }
 
+    /// The disk of a controller with a pod of its own is lost and another put in its place, and a person says
+    /// so; never of one without which no majority of the voters would be left.
+    ///
+    /// # Errors
+    /// Where the API server would refuse the word.
+    pub fn lose_controller(&mut self, number: usize) -> Result<()> {
+        let voting = self.voters().into_iter().filter(|id| self.is_voting(*id));
+        let voting: Vec<i32> = voting.collect();
+        let dedicated: Vec<i32> = voting.iter().copied().filter(|id| *id >= 10_000).collect();
+        let Some(id) = dedicated.get(number % dedicated.len().max(1)).copied() else {
+            return Ok(());
+        };
+        if voting.len() - 1 <= self.quorum.len() / 2 {
+            return Ok(());
+        }
+        let claims: Vec<String> = self.claims_of(id).map(|(name, _, _)| name.to_owned()).collect();
+        self.forget_disruption(id);
+        self.remove_pod(id);
+        for claim in claims {
+            self.disks.insert(claim.clone(), Disk::Empty);
+            let uid =
+                self.store.get(Kind::PersistentVolumeClaim, &claim).map(|one| one.uid.clone());
+            let path = ["metadata", "annotations", ACCEPT_LOST_DISK_ANNOTATION];
+            let word = uid.unwrap_or_default().into();
+            self.change(Kind::PersistentVolumeClaim, &claim, &path, word)?;
+        }
+        self.yield_pods();
+        Ok(())
+    }
+
     pub(super) fn record_quorum(
         &mut self,
         target: &Target,
@@ -111,6 +142,10 @@ impl World {
             return Ok(Err(Refused::Invalid("voter".to_owned())));
         }
         self.quorum.remove(id);
+        // Nobody misses it any more.
+        if !self.registered.contains(id) {
+            self.forget_disruption(*id);
+        }
         self.hold_majority(&format!("controller {id} left"))?;
         let lost = self.pods.iter().find(|(_, pod)| !self.finds_voter(&pod.configuration));
         match lost {

@@ -1,6 +1,9 @@
 //! Actions in words.
 
-use super::{Action, ConfigChange, RaiseFeature, Reassign, Rewrite, Target, Throttle};
+use super::{
+    Action, AuthorityStep, ConfigChange, Leaf, RaiseFeature, Reassign, RenewAuthority, Rewrite,
+    Target, Throttle,
+};
 use crate::observed::QuorumRecord;
 
 impl Action {
@@ -14,13 +17,8 @@ impl Action {
             Action::IssueAuthority { object, .. } => {
                 format!("create Secret {} with a new CA", object.name)
             }
-            Action::IssueLeaf(leaf) => {
-                let verb = if leaf.replaces.is_some() { "renew" } else { "create" };
-                format!(
-                    "{verb} Secret {} with a certificate for {}",
-                    leaf.object.name, leaf.common_name
-                )
-            }
+            Action::RenewAuthority(renew) => renewed(renew),
+            Action::IssueLeaf(leaf) => issued(leaf),
             Action::Create(object) => format!("create {} {}", object.kind.word(), object.name),
             Action::Apply(Rewrite { object, .. }) => {
                 format!("apply {} {}", object.kind.word(), object.name)
@@ -66,6 +64,24 @@ impl Action {
             Action::Delete(delete) => {
                 format!("delete {} {}: {}", delete.kind.word(), delete.target.name, delete.reason)
             }
+        }
+    }
+}
+
+fn issued(leaf: &Leaf) -> String {
+    let verb = if leaf.replaces.is_some() { "renew" } else { "create" };
+    format!("{verb} Secret {} with a certificate for {}", leaf.object.name, leaf.common_name)
+}
+
+fn renewed(renew: &RenewAuthority) -> String {
+    let name = &renew.target.name;
+    match &renew.step {
+        AuthorityStep::Introduce { common_name, .. } => {
+            format!("make a new CA in Secret {name}, {common_name}: every node is to trust it, too")
+        }
+        AuthorityStep::Switch => format!("let the new CA in Secret {name} sign: all trust it"),
+        AuthorityStep::Retire => {
+            format!("take the former CA out of Secret {name}: nobody has a certificate of it")
         }
     }
 }

@@ -62,10 +62,11 @@ fn stays(format: &Format, desired: &Desired, fresh: &Observed) -> Result<(), Vio
         .as_ref()
         .is_some_and(|identity| identity.disks_of(format.node_id).next().is_some());
     let keeps = upgrade::keeps_disks_empty(desired, fresh, &nodes(desired, fresh));
-    let called_back =
-        find(desired, fresh, format.node_id).is_ok_and(|node| format::is_called_back(&node));
+    let needed = find(desired, fresh, format.node_id).is_ok_and(|node| {
+        format::is_called_back(&node) || format::is_missed_as_voter(desired, fresh, &node)
+    });
     unless(
-        keeps && !known && !called_back,
+        keeps && !known && !needed,
         "S5",
         "the release that would format it is not there to stay yet",
     )
@@ -85,12 +86,17 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
         let identity = fresh.identity.as_ref();
         identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
     };
+    let unmissed = format::needs_no_word(fresh, node);
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
         .map(|volume| {
             let name = desired.names.claim(node, volume);
             let claim = fresh.claims.get(&name);
-            Disk { name, claim, perhaps_used: on_record(volume) || registered || restored }
+            Disk {
+                name,
+                claim,
+                perhaps_used: !unmissed && (on_record(volume) || registered || restored),
+            }
         })
         .collect();
     let declared = |claim: &Claim| claim.accepted_uid.as_deref() == Some(claim.uid.as_str());
@@ -130,7 +136,8 @@ fn no(disk: Option<&Disk<'_>>, what: &str) -> Result<(), Violation> {
 
 fn mode(format: &Format, fresh: &Observed, node: &Node) -> Verdicts {
     let mode = &format.request.mode;
-    let first = fresh.identity.as_ref().is_some_and(|known| identity::is_first_time(known, node));
+    let first =
+        fresh.identity.as_ref().is_some_and(|known| identity::is_first_time(fresh, known, node));
     let as_first = matches!(mode, FormatMode::InitialControllers(_));
     let plain = *mode == FormatMode::Plain;
     vec![

@@ -26,7 +26,7 @@ pub(super) fn add(change: &ChangeVoter, desired: &Desired, fresh: &Observed) -> 
     let controls = quorum::is_controller(fresh, change.id);
     let members = fresh.identity.as_ref().map(|identity| &identity.quorum.members);
     let recorded = members.and_then(|all| all.get(&change.id)) == Some(&change.directory);
-    let majority = quorum::keeps_majority(kafka, Some(change.id), None);
+    let majority = quorum::keeps_majority(fresh, kafka, Some(change.id), None);
     vec![
         ("Kafka was asked", Ok(())),
         ("the spec asks for it", unless(!wished, "S7", "the spec does not ask for its vote")),
@@ -52,7 +52,7 @@ pub(super) fn remove(change: &ChangeVoter, desired: &Desired, fresh: &Observed) 
     let needed = wished.contains(&change.id) && !lost_its_disk;
     let missing = wished.iter().any(|id| !kafka.voters.contains_key(id));
     let unfound = quorum::lost(desired, fresh, &nodes(desired, fresh)).is_some();
-    let majority = quorum::keeps_majority(kafka, None, Some(change.id));
+    let majority = quorum::keeps_majority(fresh, kafka, None, Some(change.id));
     vec![
         ("Kafka was asked", Ok(())),
         (

@@ -18,7 +18,7 @@ use crate::properties;
 /// killing it earlier would be an unclean shutdown.
 pub const SHUTDOWN_SECONDS: u64 = 360;
 
-/// The CA's certificate, for clients of TLS listeners.
+/// The CA's certificate, for clients of TLS listeners; while it is renewed both.
 #[must_use]
 pub fn authority(desired: &Desired, pem: &str) -> Object {
     let name = desired.names.authority();

@@ -8,11 +8,12 @@ use crate::names::{CLUSTER_LABEL, GROUP_LABEL};
 use crate::node::{Group, Node};
 use crate::object::{Kind, Object};
 use crate::observed::Observed;
+use crate::quorum;
 
 /// The budget of a group; none for a single node, which could otherwise never be drained.
 ///
-/// While a roll goes on, any partition lacks a replica, any node is cut off from the others, or
-/// nobody can say, no node may be evicted.
+/// While a roll goes on, any partition lacks a replica, any node is cut off from the others, others vote
+/// than the spec asks for, or nobody can say, no node may be evicted.
 #[must_use]
 pub fn group(
     desired: &Desired,
@@ -29,6 +30,7 @@ pub fn group(
         && observed.kafka.known().is_some_and(|kafka| {
             kafka.partitions.tally().under_replicated.count == 0
                 && nodes.iter().all(|node| kafka.cut_off(node).is_none())
+                && kafka.voters.keys().copied().eq(quorum::wished(desired))
         });
     let name = desired.names.disruption_budget(group);
     let tree = json!({

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::blueprint::{Blueprint, common_metadata, own_metadata};
 use super::pod;
 use crate::desired::Desired;
-use crate::names::{CLUSTER_LABEL, NODE_LABEL};
+use crate::names::{CLUSTER_LABEL, CONTROLLER_LABEL, NODE_LABEL};
 use crate::node::Node;
 use crate::object::{Common, Kind, Object};
 
@@ -65,6 +65,13 @@ pub fn wish(tree: &Value) -> Option<&str> {
 
 fn annotation<'a>(tree: &'a Value, key: &str) -> Option<&'a str> {
     pod::annotation(tree.get("spec")?.get("template")?, key)
+}
+
+/// Whether the pod template of a StatefulSet is that of a controller.
+#[must_use]
+pub fn is_controller(tree: &Value) -> bool {
+    tree.pointer("/spec/template/metadata/labels")
+        .is_some_and(|labels| labels.get(CONTROLLER_LABEL).is_some())
 }
 
 /// The ConfigMap that the pod template of a StatefulSet mounts.

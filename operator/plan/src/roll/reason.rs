@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use ottla_crds::agent::Role;
 use serde_json::Value;
 
+use crate::authority;
 use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
 use crate::desired::Desired;
 use crate::node::Node;
@@ -43,7 +44,8 @@ pub(crate) fn reason(
     now: Timestamp,
 ) -> Option<String> {
     let case = Case { desired, observed, node, pod, wanted, now };
-    let mut reasons: Vec<String> = [asked(&case), expires(&case)].into_iter().flatten().collect();
+    let mut reasons: Vec<String> =
+        [asked(&case), expires(&case), other_authority(&case)].into_iter().flatten().collect();
     let other_wish =
         || pod.wish.is_some() && pod.wish.as_deref() != stateful_set::wish(&wanted.set.own);
     if outdated && other_wish() {
@@ -69,7 +71,8 @@ pub(crate) fn certificate(
     wanted: &Wanted,
     now: Timestamp,
 ) -> Option<String> {
-    expires(&Case { desired, observed, node, pod, wanted, now })
+    let case = Case { desired, observed, node, pod, wanted, now };
+    expires(&case).or_else(|| other_authority(&case))
 }
 
 /// Kafka's Raft client reads its certificate only at a start (KAFKA-20025).
@@ -84,6 +87,10 @@ fn expires(case: &Case<'_>) -> Option<String> {
     renewed.then(|| {
         format!("it runs with a certificate that expires on {}", expires.strftime("%Y-%m-%d"))
     })
+}
+
+fn other_authority(case: &Case<'_>) -> Option<String> {
+    authority::reason(case.observed, case.node, &case.desired.names.node(case.node))
 }
 
 fn release(case: &Case<'_>) -> Option<String> {

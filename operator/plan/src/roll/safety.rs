@@ -233,7 +233,8 @@ fn controllers_first(case: &Case<'_>) -> Result<(), Hold> {
 }
 
 fn quorum_stays(case: &Case<'_>) -> Result<(), Hold> {
-    case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node))
+    let wished = case.desired.voters;
+    case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node, wished))
 }
 
 /// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
@@ -278,10 +279,10 @@ pub(crate) fn is_well(observed: &Observed, node: &Node) -> Result<(), Hold> {
 }
 
 /// S3: a caught-up majority of the voters stays. Of one or two voters none can leave and keep it;
-/// who has so few accepts that.
-fn quorum(kafka: &Kafka, node: &Node) -> Result<(), Hold> {
+/// who wishes so few accepts that.
+fn quorum(kafka: &Kafka, node: &Node, wished: i32) -> Result<(), Hold> {
     let voters = kafka.voters.len();
-    if !kafka.voters.contains_key(&node.id) || voters <= 2 {
+    if !kafka.voters.contains_key(&node.id) || (voters <= 2 && wished <= 2) {
         return Ok(());
     }
     let hold = |sentence: String| Err(Hold::Quorum { sentence });
@@ -365,14 +366,25 @@ mod tests {
     use crate::observed::Voter;
 
     /// Whether voter 0 may stop, where each voter has not had everything for so many milliseconds.
-    fn may_leave(behind: &[Option<i64>], leader: Option<i32>) -> bool {
+    fn may_leave_of(wished: i32, behind: &[Option<i64>], leader: Option<i32>) -> bool {
         let voters = (0..).zip(behind).map(|(id, behind_milliseconds)| {
             (id, Voter { behind_milliseconds: *behind_milliseconds, ..Voter::default() })
         });
         let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
         let roles = vec![Role::Controller];
-        quorum(&kafka, &Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false })
-            .is_ok()
+        let node = Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false };
+        quorum(&kafka, &node, wished).is_ok()
+    }
+
+    fn may_leave(behind: &[Option<i64>], leader: Option<i32>) -> bool {
+        may_leave_of(3, behind, leader)
+    }
+
+    #[test]
+    fn of_two_none_may_leave_where_more_are_to_vote() {
+        let two = [Some(0), Some(0)];
+        assert!(may_leave_of(1, &two, Some(0)));
+        assert!(!may_leave_of(3, &two, Some(1)));
     }
 
     #[test]

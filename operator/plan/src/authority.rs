@@ -1,0 +1,132 @@
+//! Another CA, in three steps that each end with a roll, because Kafka's Raft client reads what it trusts
+//! only at a start (KAFKA-20025): every node trusts both, every node has a certificate of the new one, and
+//! nobody trusts the former any more. Each step is read from what each JVM was started with.
+
+use jiff::Timestamp;
+
+use crate::action::{Action, AuthorityStep, RenewAuthority, Target};
+use crate::certificate::AUTHORITY_LIFE_SECONDS;
+use crate::desired::Desired;
+use crate::node::Node;
+use crate::object::Kind;
+use crate::observed::{Authority, Observed};
+use crate::report::WaitingOn;
+use crate::roll;
+
+/// A CA is renewed when a fifth of its life is left: two years in which the operator may be down.
+pub const RENEWAL_BEFORE_EXPIRY_SECONDS: i64 = AUTHORITY_LIFE_SECONDS / 5;
+
+/// What a renewal comes to in one pass.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) action: Option<Action>,
+    pub(crate) waiting_on: Option<WaitingOn>,
+}
+
+/// The next step of a renewal, if one is under way or should be.
+pub(crate) fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    now: Timestamp,
+) -> Steps {
+    let Some(authority) = &observed.authority else { return Steps::default() };
+    let Some(step) = next(desired, authority, now) else { return Steps::default() };
+    if let Err(detail) = done(desired, observed, nodes, authority) {
+        let detail = format!("the CA is renewed, {}: {detail}", place(authority));
+        return Steps { waiting_on: Some(WaitingOn::RenewingAuthority { detail }), action: None };
+    }
+    let secret = observed.child(Kind::Secret, &desired.names.authority());
+    let Some(secret) = secret.filter(|secret| secret.ours && !secret.terminating) else {
+        return Steps::default();
+    };
+    let target = Target {
+        name: desired.names.authority(),
+        uid: secret.uid.clone(),
+        resource_version: secret.resource_version.clone(),
+    };
+    let action = Action::RenewAuthority(RenewAuthority { target, step });
+    Steps { action: Some(action), waiting_on: None }
+}
+
+/// Which step comes next; `None` where no renewal is under way and none is due.
+pub(crate) fn next(
+    desired: &Desired,
+    authority: &Authority,
+    now: Timestamp,
+) -> Option<AuthorityStep> {
+    if authority.next.is_some() {
+        return Some(AuthorityStep::Switch);
+    }
+    if authority.trusted.len() > 1 {
+        return Some(AuthorityStep::Retire);
+    }
+    let left = authority.signer.expires_at_seconds - now.as_second();
+    let asked = desired.renew_authority.is_some() && desired.renew_authority != authority.word;
+    (asked || left < RENEWAL_BEFORE_EXPIRY_SECONDS).then(|| AuthorityStep::Introduce {
+        common_name: format!("{} {}", desired.names.authority(), now.strftime("%Y-%m-%d")),
+        word: desired.renew_authority.clone().or_else(|| authority.word.clone()),
+    })
+}
+
+fn place(authority: &Authority) -> &'static str {
+    match (&authority.next, authority.trusted.len()) {
+        (Some(_), _) => "every node is to trust the new one",
+        (None, 1) => "which is about to begin",
+        (None, _) => "every node is to have a certificate of the new one",
+    }
+}
+
+/// Whether every node runs with what the CA's Secret says now, and so does the operator.
+pub(crate) fn done(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    authority: &Authority,
+) -> Result<(), String> {
+    let fits = |name: &str| {
+        let found = observed.certificates.get(name);
+        found.is_some_and(|found| found.trusted && found.authorities == authority.trusted)
+    };
+    if !fits(&desired.names.operator()) {
+        return Err("the operator has no certificate of it yet".to_owned());
+    }
+    for node in nodes {
+        let name = desired.names.node(node);
+        if !fits(&name) {
+            return Err(format!("node {} has no certificate of it yet", node.id));
+        }
+        roll::is_well(observed, node).map_err(|hold| hold.to_string())?;
+        if reason(observed, node, &name).is_some() {
+            return Err(format!("node {} has not started since", node.id));
+        }
+        let jvm = observed.agent(node.id).and_then(|agent| agent.jvm.as_ref());
+        if jvm.is_none_or(|jvm| jvm.authority_serials.is_empty()) {
+            return Err(format!("nobody knows what node {} trusts", node.id));
+        }
+    }
+    Ok(())
+}
+
+/// Why a node has to restart for another CA. Its Secret must be what it has to be before.
+pub(crate) fn reason(observed: &Observed, node: &Node, secret: &str) -> Option<String> {
+    let authority = observed.authority.as_ref()?;
+    let secret = observed.certificates.get(secret)?;
+    let jvm = observed.agent(node.id)?.jvm.as_ref()?;
+    if jvm.authority_serials.is_empty()
+        || !secret.trusted
+        || secret.authorities != authority.trusted
+    {
+        return None;
+    }
+    let trusts = |serial: &String| jvm.authority_serials.contains(serial);
+    if !authority.trusted.iter().all(trusts) {
+        return Some("it does not trust the new CA yet".to_owned());
+    }
+    if jvm.authority_serials.iter().any(|serial| !authority.trusted.contains(serial)) {
+        return Some("it still trusts the former CA".to_owned());
+    }
+    let switched = authority.next.is_none() && authority.trusted.len() > 1;
+    (switched && jvm.certificate_serial != secret.serial)
+        .then(|| "it runs with a certificate of the former CA".to_owned())
+}
