@@ -10,7 +10,7 @@ use super::kcat::Kcat;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::spell;
-use super::{killed, manifest};
+use super::{killed, manifest, restarted};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -44,15 +44,17 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     leader_killed(&cluster).await
 }
 
-/// The active controller dies, and records go on being acknowledged.
+/// Every node is restarted, then the active controller dies, and records go on being acknowledged.
 async fn leader_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let verifier = Verifier::beside(cluster).await?;
+    restarted::controllers_before_brokers(cluster).await?;
+    verifier.goes_on().await?;
     let before = cluster.lives().await?;
     let pod = format!("payments-controller-{}-0", killed::leader(cluster).await?);
     killed::delete(cluster.stage, &pod, Some(0)).await?;
     killed::comes_back(cluster, "pod of the active controller killed", &before, &[&pod]).await?;
     verifier.goes_on().await?;
-    verifier.verdict("production").await
+    verifier.verdict_of_planned("production").await
 }
 
 /// The zone in which a node's pod runs.
