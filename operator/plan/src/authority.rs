@@ -97,7 +97,7 @@ pub(crate) fn done(
             return Err(format!("node {} has no certificate of it yet", node.id));
         }
         roll::is_well(observed, node).map_err(|hold| hold.to_string())?;
-        if reason(observed, node, &name).is_some() {
+        if reason(observed, node, || name).is_some() {
             return Err(format!("node {} has not started since", node.id));
         }
         let jvm = observed.agent(node.id).and_then(|agent| agent.jvm.as_ref());
@@ -109,24 +109,30 @@ pub(crate) fn done(
 }
 
 /// Why a node has to restart for another CA. Its Secret must be what it has to be before.
-pub(crate) fn reason(observed: &Observed, node: &Node, secret: &str) -> Option<String> {
+pub(crate) fn reason(
+    observed: &Observed,
+    node: &Node,
+    secret: impl FnOnce() -> String,
+) -> Option<String> {
     let authority = observed.authority.as_ref()?;
-    let secret = observed.certificates.get(secret)?;
     let jvm = observed.agent(node.id)?.jvm.as_ref()?;
-    if jvm.authority_serials.is_empty()
-        || !secret.trusted
-        || secret.authorities != authority.trusted
-    {
+    let lacks = authority.trusted.iter().any(|serial| !jvm.authority_serials.contains(serial));
+    let has_more = jvm.authority_serials.iter().any(|serial| !authority.trusted.contains(serial));
+    let switched = authority.next.is_none() && authority.trusted.len() > 1;
+    if jvm.authority_serials.is_empty() || !(lacks || has_more || switched) {
         return None;
     }
-    let trusts = |serial: &String| jvm.authority_serials.contains(serial);
-    if !authority.trusted.iter().all(trusts) {
-        return Some("it does not trust the new CA yet".to_owned());
+    let secret = observed.certificates.get(&secret())?;
+    if !secret.trusted || secret.authorities != authority.trusted {
+        return None;
     }
-    if jvm.authority_serials.iter().any(|serial| !authority.trusted.contains(serial)) {
-        return Some("it still trusts the former CA".to_owned());
-    }
-    let switched = authority.next.is_none() && authority.trusted.len() > 1;
-    (switched && jvm.certificate_serial != secret.serial)
-        .then(|| "it runs with a certificate of the former CA".to_owned())
+    let reason = match (lacks, has_more) {
+        (true, _) => "it does not trust the new CA yet",
+        (false, true) => "it still trusts the former CA",
+        _ if jvm.certificate_serial != secret.serial => {
+            "it runs with a certificate of the former CA"
+        }
+        _ => return None,
+    };
+    Some(reason.to_owned())
 }

@@ -218,21 +218,27 @@ impl Case<'_> {
         ChangeVoter { cluster_id, id, directory: directory.to_owned(), host }
     }
 
-    /// Whether Kafka may know a node as a controller: it was formatted, and its pod was made as one or its
-    /// next will be.
-    fn may_be_registered(&self, node: &Node) -> bool {
-        let set = self.observed.child(Kind::StatefulSet, &self.desired.names.node(node));
-        let next = set.is_some_and(|set| stateful_set::is_controller(&set.live));
-        let formatted = self.identity.disks_of(node.id).next().is_some();
-        formatted && (next || is_controller(self.observed, node.id))
+    /// Nodes that Kafka may know as controllers: formatted ones whose pods were made as such, or will be.
+    fn started(&self) -> impl Iterator<Item = i32> {
+        let mut registered = self.identity.quorum.registered.iter();
+        let may_be_brokers =
+            !self.desired.dedicated() || registered.any(|id| group(*id) == Group::Broker);
+        let may_be = move |node: &&Node| node.is_controller() || may_be_brokers;
+        let next = |node: &Node| {
+            let set = self.observed.child(Kind::StatefulSet, &self.desired.names.node(node));
+            set.is_some_and(|set| stateful_set::is_controller(&set.live))
+        };
+        let now = |node: &Node| node.is_controller() && is_controller(self.observed, node.id);
+        let formatted = |id: &i32| self.identity.disks_of(*id).next().is_some();
+        let started = self.nodes.iter().filter(may_be).filter(move |one| next(one) || now(one));
+        started.map(|node| node.id).filter(formatted)
     }
 
     /// What has to be on record before anything is done: who may vote, who is ever known to Kafka as a
     /// controller, and by whom nodes find the quorum.
     fn record(&self, change: &Change) -> QuorumRecord {
         let mut record = self.identity.quorum.clone();
-        let controllers = self.nodes.iter().filter(|node| self.may_be_registered(node));
-        record.registered.extend(controllers.map(|node| node.id));
+        record.registered.extend(self.started());
         let Some(kafka) = self.observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
             return record;
         };

@@ -33,6 +33,11 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed, nodes: &[Node]) 
     let is_node = |id: i32| nodes.iter().any(|node| node.id == id);
     let gone =
         |id: &i32| *id >= FIRST_CONTROLLER_ID && !is_node(*id) && !observed.pods.contains_key(id);
+    let mut started = observed.identity.iter().flat_map(|one| &one.quorum.registered);
+    let claims = || observed.nodes_with_claims().map(|(_, id)| id);
+    if !started.any(gone) && !claims().any(|id| gone(&id)) {
+        return Vec::new();
+    }
     let of_label = |child: &Child| {
         let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
         child.label(NODE_LABEL).filter(|_| of_controller)?.parse::<i32>().ok()

@@ -70,8 +70,8 @@ fn annotation<'a>(tree: &'a Value, key: &str) -> Option<&'a str> {
 /// Whether the pod template of a StatefulSet is that of a controller.
 #[must_use]
 pub fn is_controller(tree: &Value) -> bool {
-    tree.pointer("/spec/template/metadata/labels")
-        .is_some_and(|labels| labels.get(CONTROLLER_LABEL).is_some())
+    let metadata = tree.get("spec").and_then(|spec| spec.get("template")?.get("metadata"));
+    metadata.and_then(|metadata| metadata.get("labels")?.get(CONTROLLER_LABEL)).is_some()
 }
 
 /// The ConfigMap that the pod template of a StatefulSet mounts.

@@ -78,11 +78,12 @@ pub(crate) fn certificate(
 /// Kafka's Raft client reads its certificate only at a start (KAFKA-20025).
 fn expires(case: &Case<'_>) -> Option<String> {
     let jvm = case.observed.agent(case.node.id)?.jvm.as_ref()?;
-    let secret = case.observed.certificates.get(&case.desired.names.node(case.node))?;
     let expires_at_seconds = jvm.certificate_expires_at_seconds?;
-    let left = expires_at_seconds - case.now.as_second();
+    if expires_at_seconds - case.now.as_second() >= RENEWAL_BEFORE_EXPIRY_SECONDS {
+        return None;
+    }
+    let secret = case.observed.certificates.get(&case.desired.names.node(case.node))?;
     let renewed = secret.trusted && jvm.certificate_serial != secret.serial;
-    let renewed = renewed && left < RENEWAL_BEFORE_EXPIRY_SECONDS;
     let expires = Timestamp::from_second(expires_at_seconds).ok()?;
     renewed.then(|| {
         format!("it runs with a certificate that expires on {}", expires.strftime("%Y-%m-%d"))
@@ -90,7 +91,7 @@ fn expires(case: &Case<'_>) -> Option<String> {
 }
 
 fn other_authority(case: &Case<'_>) -> Option<String> {
-    authority::reason(case.observed, case.node, &case.desired.names.node(case.node))
+    authority::reason(case.observed, case.node, || case.desired.names.node(case.node))
 }
 
 fn release(case: &Case<'_>) -> Option<String> {
