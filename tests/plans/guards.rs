@@ -183,7 +183,14 @@ const DELETE: [Case; 3] = [
     }),
 ];
 
-const AUTHORITY: [Case; 5] = [
+const AUTHORITY: [Case; 7] = [
+    ("the Secret is what it was", |scene| {
+        let certificates = &mut scene.observed.certificates;
+        certificates.get_mut("orders-broker-1").unwrap().is_of_trusted_authority = false;
+    }),
+    ("every node runs with the step before", |scene| {
+        scene.observed.children.remove(Kind::ConfigMap, "orders-ca").unwrap();
+    }),
     ("the CA is there", |scene| scene.observed.authority = None),
     ("it is the step that comes next", |scene| renew(scene).step = AuthorityStep::Retire),
     ("every node runs with the step before", |scene| {

@@ -31,6 +31,10 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Steps {
     let Some(authority) = &observed.authority else { return Steps::default() };
+    if let Some(detail) = broken(desired, observed, nodes, authority) {
+        let waiting_on = WaitingOn::AuthorityBroken { detail };
+        return Steps { waiting_on: Some(waiting_on), action: None };
+    }
     let Some(step) = next(desired, authority, now) else { return Steps::default() };
     if let Err(detail) = done(desired, observed, nodes, authority) {
         let detail = format!("the CA is renewed, {}: {detail}", place(authority));
@@ -69,6 +73,32 @@ pub(crate) fn next(
     })
 }
 
+/// Why the CA's Secret must not be followed, if so: somebody has put something else into it. Then nodes would
+/// not let each other in.
+pub(crate) fn broken(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    authority: &Authority,
+) -> Option<String> {
+    let name = desired.names.authority();
+    let lacks = |serial: &String| !authority.trusted.contains(serial);
+    if lacks(&authority.signer.serial) || authority.next.as_ref().is_some_and(lacks) {
+        return Some(format!(
+            "ca.crt of Secret {name} lacks a CA that it holds itself: put it back as it was, tls.crt and, if there is one, next.crt into it"
+        ));
+    }
+    let names = nodes.iter().map(|node| desired.names.node(node));
+    let mut names = names.chain([desired.names.operator()]);
+    let unknown = |name: &String| {
+        observed.certificates.get(name).is_some_and(|found| !found.is_of_trusted_authority)
+    };
+    let unknown = names.find(unknown)?;
+    Some(format!(
+        "Secret {unknown} has a certificate of a CA that Secret {name} does not trust, as if that was restored from before a renewal: restore it as it was last, or delete Secret {unknown} if no node needs the other CA"
+    ))
+}
+
 fn place(authority: &Authority) -> &'static str {
     match (&authority.next, authority.trusted.len()) {
         (Some(_), _) => "every node is to trust the new one",
@@ -88,6 +118,11 @@ pub(crate) fn done(
         let found = observed.certificates.get(name);
         found.is_some_and(|found| found.trusted && found.authorities == authority.trusted)
     };
+    let published = observed.child(Kind::ConfigMap, &desired.names.authority());
+    let published = published.and_then(|map| map.live.pointer("/data/ca.crt")?.as_str());
+    if published != Some(authority.trusted_pem.as_str()) {
+        return Err("clients have not been told of it yet".to_owned());
+    }
     if !fits(&desired.names.operator()) {
         return Err("the operator has no certificate of it yet".to_owned());
     }
@@ -102,7 +137,11 @@ pub(crate) fn done(
         }
         let jvm = observed.agent(node.id).and_then(|agent| agent.jvm.as_ref());
         if jvm.is_none_or(|jvm| jvm.authority_serials.is_empty()) {
-            return Err(format!("nobody knows what node {} trusts", node.id));
+            return Err(format!(
+                "node {} does not say what it trusts, because its pod is of an earlier release: have it restarted by a new value of the annotation {}",
+                node.id,
+                crate::names::RESTART_ANNOTATION
+            ));
         }
     }
     Ok(())

@@ -5,11 +5,12 @@ use serde_json::json;
 
 use crate::action::{Action, Leaf, Target};
 use crate::desired::Desired;
+use crate::names::RENEW_CA_ANNOTATION;
 use crate::node::Node;
 use crate::object::{Kind, Object};
 use crate::observed::{Certificate, Observed};
 use crate::report::WaitingOn;
-use crate::{repair, resources};
+use crate::{authority, repair, resources};
 
 /// How long a node's certificate lives. Renewing one ends with a restart, because the Raft client
 /// never reloads (KAFKA-20025), so that it should be rare enough to join restarts that happen
@@ -37,7 +38,7 @@ pub(crate) fn authority(desired: &Desired, observed: &Observed) -> Result<Vec<Ac
     if any(Kind::Secret) || any(Kind::StatefulSet) || !observed.pods.is_empty() {
         return Err(WaitingOn::AuthorityLost { secret: name });
     }
-    let tree = json!({
+    let mut tree = json!({
         "metadata": {
             "name": name,
             "namespace": desired.names.namespace,
@@ -45,6 +46,9 @@ pub(crate) fn authority(desired: &Desired, observed: &Observed) -> Result<Vec<Ac
         },
         "type": "kubernetes.io/tls",
     });
+    if let Some(word) = &desired.renew_authority {
+        tree["metadata"]["annotations"] = json!({ RENEW_CA_ANNOTATION: word });
+    }
     Ok(vec![Action::IssueAuthority {
         object: Object::new(Kind::Secret, name.clone(), tree),
         common_name: name,
@@ -59,6 +63,10 @@ pub(crate) fn leaves(
     nodes: &[Node],
     now: Timestamp,
 ) -> Vec<Result<Action, WaitingOn>> {
+    let authority = observed.authority.as_ref();
+    if authority.is_some_and(|one| authority::broken(desired, observed, nodes, one).is_some()) {
+        return Vec::new();
+    }
     let operator = desired.names.operator();
     let mut wanted = vec![(operator, Vec::new())];
     wanted.extend(nodes.iter().map(|node| (desired.names.node(node), node_names(desired, node))));

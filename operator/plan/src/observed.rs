@@ -80,6 +80,8 @@ pub struct Certificate {
     pub dns_names: BTreeSet<String>,
     /// Whether the cluster's present CA signed it.
     pub trusted: bool,
+    /// Whether any of the CAs signed it that are trusted.
+    pub is_of_trusted_authority: bool,
     /// Serial numbers of the CAs beside it, which whoever has it trusts.
     pub authorities: BTreeSet<String>,
 }

@@ -181,6 +181,11 @@ pub enum WaitingOn {
         /// Why, and what to do.
         detail: String,
     },
+    /// The CA's Secret is not what it was.
+    AuthorityBroken {
+        /// What is wrong with it and what to do.
+        detail: String,
+    },
     /// The cluster's CA is renewed.
     RenewingAuthority {
         /// How far that is and what it waits for.
@@ -252,6 +257,7 @@ impl WaitingOn {
             WaitingOn::NotFinal { .. } => "NotFinal",
             WaitingOn::Draining { .. } => "Draining",
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
+            WaitingOn::AuthorityBroken { .. } => "AuthorityBroken",
             WaitingOn::RenewingAuthority { .. } => "RenewingAuthority",
             WaitingOn::ChangingVoters { .. } => "ChangingVoters",
             WaitingOn::MovingReplicas { .. } => "MovingReplicas",
@@ -272,6 +278,7 @@ impl WaitingOn {
                 | WaitingOn::IdentityLost { .. }
                 | WaitingOn::DataMismatch { .. }
                 | WaitingOn::AuthorityLost { .. }
+                | WaitingOn::AuthorityBroken { .. }
                 | WaitingOn::DiskRefused { .. }
                 | WaitingOn::ImageRefused { .. }
                 | WaitingOn::RestartForbidden { .. }

@@ -61,7 +61,7 @@ pub(crate) fn knows_features(
     observed: &Observed,
     node: &Node,
 ) -> Result<(), Hold> {
-    if has_release(desired, observed, node) {
+    if has_release(desired, observed, node) || observed.memory.rejected.is_some() {
         return Ok(());
     }
     unknown_feature(desired, observed).map_or(Ok(()), |sentence| Err(Hold::Forbidden { sentence }))
@@ -75,6 +75,10 @@ pub(crate) fn controllers_first(
     nodes: &[Node],
     node: &Node,
 ) -> Result<(), Hold> {
+    // What the spec asks for is taken by nobody: a restart brings the release that is there.
+    if observed.memory.rejected.is_some() {
+        return Ok(());
+    }
     let is_well = is_well_or_nobody_yet(observed, node).is_ok();
     if node.group == Group::Controller || !is_well || has_release(desired, observed, node) {
         return Ok(());
@@ -150,7 +154,8 @@ impl Watch {
         let goes_back = from.is_some_and(|from| release::is_newer(from, &desired.version))
             && release::next_raise(&desired.version, &features).is_none();
         let takes = node.is_broker() && from.is_some_and(|from| from != desired.version);
-        match self.sentence.clone().filter(|_| takes && !goes_back) {
+        let rejected = observed.memory.rejected.is_some();
+        match self.sentence.clone().filter(|_| takes && !goes_back && !rejected) {
             Some(sentence) => Err(Hold::Soaking { sentence }),
             None => Ok(()),
         }

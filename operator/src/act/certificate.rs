@@ -62,7 +62,7 @@ pub(super) async fn renew(
     let (entries, word) = match step {
         AuthorityStep::Introduce { common_name, word } => {
             let (certificate, key) = new_authority(common_name)?;
-            let trusted = format!("{}{certificate}", text(CERTIFICATE)?);
+            let trusted = beside(&text(CERTIFICATE)?, &certificate);
             let new = json!({ AUTHORITY: trusted, NEXT_CERTIFICATE: certificate, NEXT_KEY: key });
             (new, word.as_ref())
         }
@@ -82,6 +82,11 @@ pub(super) async fn renew(
         secret.annotations_mut().insert(RENEW_CA_ANNOTATION.to_owned(), word.clone());
     }
     replace(&secrets, &target.name, &secret).await
+}
+
+/// Two PEM files as one: somebody may have trimmed the first.
+fn beside(one: &str, other: &str) -> String {
+    format!("{}\n{other}", one.trim_end())
 }
 
 async fn replace(
@@ -115,7 +120,7 @@ pub(super) async fn leaf(client: &Client, namespace: &str, leaf: &Leaf) -> Resul
     let mut tree = leaf.object.tree();
     tree["stringData"] = json!({
         CERTIFICATE: certificate,
-        AUTHORITY: text(AUTHORITY)?,
+        AUTHORITY: text(AUTHORITY).unwrap_or(authority_pem),
         KEYSTORE: format!("{}{certificate}", key.serialize_pem()),
         KEY: key.serialize_pem(),
     });
@@ -143,4 +148,20 @@ fn params(
     params.not_before = (now - BACKDATED).into();
     params.not_after = (now + Duration::from_secs(life_seconds.unsigned_abs())).into();
     Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{beside, new_authority};
+
+    #[test]
+    fn two_cas_in_one_file_are_two_however_the_first_one_ends() {
+        let (first, _) = new_authority("orders-ca").unwrap();
+        let (second, _) = new_authority("orders-ca 2026-11-26").unwrap();
+        for first in [first.as_str(), first.trim_end()] {
+            let both = beside(first, &second);
+            let found = x509_parser::pem::Pem::iter_from_buffer(both.as_bytes());
+            assert_eq!(found.filter_map(Result::ok).count(), 2, "{both}");
+        }
+    }
 }

@@ -30,16 +30,15 @@ pub fn read(names: &Names, secrets: &[DynamicObject]) -> Secrets {
     let mut read = Secrets::default();
     let authority = secrets.iter().find(|secret| secret.name_any() == names.authority());
     let Some(authority) = authority else { return read };
-    let (Some(authority_pem), Some(trusted_pem)) =
-        (entry(authority, CERTIFICATE), entry(authority, AUTHORITY))
-    else {
-        return read;
-    };
+    let Some(authority_pem) = entry(authority, CERTIFICATE) else { return read };
+    // One that a person restored may have no other entry.
+    let trusted_pem = entry(authority, AUTHORITY).unwrap_or_else(|| authority_pem.clone());
     read.authority = self::authority(authority, &authority_pem, &trusted_pem);
     for secret in secrets.iter().filter(|secret| secret.name_any() != names.authority()) {
         let Some(pem) = entry(secret, CERTIFICATE) else { continue };
         if let Some(mut certificate) = certificate(&pem, &authority_pem) {
             certificate.authorities = serials(&entry(secret, AUTHORITY).unwrap_or_default());
+            certificate.is_of_trusted_authority = is_of_any(&pem, &trusted_pem);
             read.certificates.insert(secret.name_any(), certificate);
         }
         if secret.name_any() == names.operator() {
@@ -62,6 +61,18 @@ fn authority(secret: &DynamicObject, pem: &[u8], trusted_pem: &[u8]) -> Option<A
         next,
         word: secret.annotations().get(RENEW_CA_ANNOTATION).cloned(),
     })
+}
+
+/// Whether any of the CAs in a PEM file signed a certificate.
+fn is_of_any(pem: &[u8], trusted_pem: &[u8]) -> bool {
+    let blocks = Pem::iter_from_buffer(trusted_pem).flatten();
+    let Ok((_, leaf)) = x509_parser::pem::parse_x509_pem(pem) else { return false };
+    let Ok((_, leaf)) = X509Certificate::from_der(&leaf.contents) else { return false };
+    let signed = |block: Pem| {
+        let (_, authority) = X509Certificate::from_der(&block.contents).ok()?;
+        leaf.verify_signature(Some(authority.public_key())).ok()
+    };
+    blocks.filter_map(signed).next().is_some()
 }
 
 /// Serial numbers, in hexadecimal, of the certificates in a PEM file.
@@ -90,6 +101,7 @@ fn certificate(pem: &[u8], authority_pem: &[u8]) -> Option<Certificate> {
             String::new()
         },
         serial: hexadecimal(leaf.raw_serial()),
+        is_of_trusted_authority: true,
         authorities: BTreeSet::new(),
         expires_at_seconds: leaf.validity().not_after.timestamp(),
         common_name: leaf

@@ -303,6 +303,7 @@ impl World {
             common_name: common_name.to_owned(),
             dns_names: dns_names.iter().cloned().collect(),
             trusted: true,
+            is_of_trusted_authority: true,
             authorities: self.trust.trusted.keys().cloned().collect(),
         };
         if let Some(secret) = self.store.get(Kind::Secret, secret) {

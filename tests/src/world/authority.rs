@@ -48,6 +48,7 @@ impl World {
             common_name: common_name.to_owned(),
             dns_names: BTreeSet::new(),
             trusted: true,
+            is_of_trusted_authority: true,
             authorities: BTreeSet::new(),
         }
     }

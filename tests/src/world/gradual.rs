@@ -252,7 +252,9 @@ impl World {
         }
         budget["disruptionsAllowed"] = (allowed - 1).into();
         let down = gradual.stopped.clone();
-        gradual.disrupted.insert(id);
+        if self.registered.contains(&id) || self.quorum.contains_key(&id) {
+            gradual.disrupted.insert(id);
+        }
         self.terminate_pod(id);
         let opened = self.gradual.as_ref().is_some_and(|gradual| gradual.opened);
         if !down.is_empty() && self.rolls() && !opened {

@@ -93,7 +93,10 @@ impl World {
             .filter_map(|(name, secret)| {
                 let issued = self.certificates.get(&secret.uid)?;
                 let trusted = issued.signer == authority.signer.serial;
-                Some((name.to_owned(), Certificate { trusted, ..issued.certificate.clone() }))
+                let is_of_trusted_authority = self.trust.trusted.contains_key(&issued.signer);
+                let certificate =
+                    Certificate { trusted, is_of_trusted_authority, ..issued.certificate.clone() };
+                Some((name.to_owned(), certificate))
             })
             .collect()
     }

@@ -94,8 +94,11 @@ impl World {
         let serves = pod.seen.ready
             && matches!(pod.agent, Agent::Speaks(AgentState::Running, _))
             && !self.is_fenced(id);
-        let behind = |one: &&Pod| serves && !one.broker && one.version != next;
-        if let Some(behind) = self.pods.values().find(behind) {
+        // One without a vote decides nothing.
+        let behind = |(id, one): &(&i32, &Pod)| {
+            serves && !one.broker && one.version != next && self.quorum.contains_key(id)
+        };
+        if let Some((_, behind)) = self.pods.iter().find(behind) {
             bail!("S2: node {id} takes Kafka {next} before {}", behind.name);
         }
         // The way back to the release whose features are switched on is quick.

@@ -16,8 +16,14 @@ pub(super) fn guards(renew: &RenewAuthority, desired: &Desired, fresh: &Observed
         AuthorityStep::Switch => known.next.is_none(),
         AuthorityStep::Retire => known.next.is_some() || known.trusted.len() < 2,
     };
-    let done = authority::done(desired, fresh, &nodes(desired, fresh), known);
+    let nodes = nodes(desired, fresh);
+    let broken = authority::broken(desired, fresh, &nodes, known);
+    let done = authority::done(desired, fresh, &nodes, known);
     vec![
+        (
+            "the Secret is what it was",
+            broken.map_or(Ok(()), |sentence| Err(violation("S8", sentence))),
+        ),
         ("the CA is there", Ok(())),
         ("it is the step that comes next", unless(other, "S7", "another step comes next by now")),
         (

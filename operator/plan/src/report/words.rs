@@ -26,6 +26,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::NotFinal { detail }
             | WaitingOn::ScaleInForbidden { detail }
             | WaitingOn::ChangingVoters { detail }
+            | WaitingOn::AuthorityBroken { detail }
             | WaitingOn::RenewingAuthority { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),

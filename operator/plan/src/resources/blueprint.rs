@@ -1,7 +1,7 @@
 //! What nodes have in common, built once a pass: a cluster may have thousands of nodes, and most of
 //! what one is made of is the same for all of its kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_crds::agent::NodeDocument;
@@ -40,6 +40,8 @@ pub struct Blueprints<'a> {
     desired: &'a Desired,
     cluster_id: &'a str,
     quorum: String,
+    /// The controllers that it is found by.
+    bootstrap: BTreeSet<i32>,
     /// How many brokers there are.
     brokers: usize,
     kinds: BTreeMap<(Group, bool), Blueprint<'a>>,
@@ -54,9 +56,10 @@ impl<'a> Blueprints<'a> {
         cluster_id: &'a str,
         nodes: &[Node],
     ) -> Blueprints<'a> {
-        let quorum = properties::quorum(desired, &quorum::bootstrap(desired, observed));
+        let bootstrap = quorum::bootstrap(desired, observed);
+        let quorum = properties::quorum(desired, &bootstrap);
         let brokers = nodes.iter().filter(|node| node.is_broker()).count();
-        Blueprints { desired, cluster_id, quorum, brokers, kinds: BTreeMap::new() }
+        Blueprints { desired, cluster_id, quorum, bootstrap, brokers, kinds: BTreeMap::new() }
     }
 
     /// The blueprint that a node is built from.
@@ -71,7 +74,7 @@ impl<'a> Blueprints<'a> {
                 template: hash(&template),
                 config_map: config_map::common(desired, node),
                 stateful_set: stateful_set::common(desired, node, template),
-                wish: pod::common_wish(desired, &self.quorum, self.brokers, node),
+                wish: pod::common_wish(desired, &self.bootstrap, self.brokers, node),
                 claims: claim::common(desired, cluster_id, node),
             }
         })

@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn one_or_two_voters_have_no_majority_to_keep() {
-        assert!(may_leave(&[Some(0)], Some(0)));
-        assert!(may_leave(&[Some(0), Some(0)], Some(1)));
+        assert!(may_leave_of(1, &[Some(0)], Some(0)));
+        assert!(may_leave_of(1, &[Some(0), Some(0)], Some(1)));
     }
 }

@@ -1,6 +1,8 @@
 //! What the spec asks of a node's pod. A pod that was made for the same wish is not restarted, even
 //! if another release of Ottla would make it differently.
 
+use std::collections::BTreeSet;
+
 use super::super::blueprint::Blueprint;
 use crate::desired::Desired;
 use crate::node::Node;
@@ -16,7 +18,7 @@ pub(super) fn wish(blueprint: &Blueprint<'_>, node: &Node) -> String {
 /// The hash of that part of it which is the same for all nodes of a kind.
 pub(in super::super) fn common(
     desired: &Desired,
-    quorum: &str,
+    bootstrap: &BTreeSet<i32>,
     brokers: usize,
     node: &Node,
 ) -> String {
@@ -24,7 +26,7 @@ pub(in super::super) fn common(
     let volumes: Vec<&str> = group.volumes.iter().map(|volume| volume.name.as_str()).collect();
     hash(&(
         (&desired.version, &desired.own_image, &desired.config, &desired.listeners),
-        (&node.roles, quorum, properties::replication_factor(brokers)),
+        (&node.roles, bootstrap, properties::replication_factor(brokers)),
         (&group.resources, &group.own_heap, &group.jvm_options, &group.pod, volumes),
     ))
 }
