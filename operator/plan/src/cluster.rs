@@ -20,11 +20,13 @@ use crate::{
 /// 2. Identity and CA: who the cluster is. Nothing else is made without them.
 /// 3. Certificates, and the objects of the cluster as a whole.
 /// 4. Nothing of a node where the spec does not fit the data that there is.
-/// 5. Each node's configuration, claims and StatefulSet.
+/// 5. Each node's configuration, claims and StatefulSet; what the first of them did not start with is taken
+///    by none.
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
 /// 7. The next restart of a roll, the next step of brokers that leave, the next wave of partitions that
 ///    move, and what of the configuration nodes take while they run.
-/// 8. The features of a release that every node has run long enough.
+/// 8. Who votes in the metadata quorum, the next step to another CA, and the features of a release that every
+///    node has run long enough.
 /// 9. Leftovers.
 pub fn plan(
     desired: &Result<Desired, Vec<Problem>>,
@@ -152,22 +154,37 @@ fn work_on_nodes(
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
-    let quorum = quorum::plan(desired, observed, nodes);
+    plan.actions.extend(identity::record(desired, observed));
+    work_on_all(desired, observed, nodes, upgrade.actions, plan, now);
+    // A node that is about to be replaced formats in its next life.
+    let mut formats = format::plan(desired, observed, nodes);
+    formats.retain(|format| !restarts(&plan.actions, format.node_id));
+    plan.actions.extend(formats.into_iter().map(Action::Format));
+    plan.actions.extend(quorum::leftovers(desired, observed, nodes));
+    plan.actions.extend(repair::orphans(desired, observed, &configurations));
+}
+
+/// What concerns all nodes at once: who votes, whom they trust, and which features are switched on.
+fn work_on_all(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    features: Vec<Action>,
+    plan: &mut Plan,
+    now: Timestamp,
+) {
+    let mut quorum = quorum::plan(desired, observed, nodes);
+    // Both are written into one object, and the quorum builds upon what is on record of disks.
+    if plan.actions.iter().any(|action| matches!(action, Action::RecordDisks { .. })) {
+        quorum.actions.clear();
+    }
     let authority = authority::plan(desired, observed, nodes, now);
     plan.report.waiting_on.extend(quorum.waiting_on.into_iter().chain(authority.waiting_on));
     // A node that is about to stop might be the one that has to take it.
     let stops = plan.actions.iter().any(Action::stops_a_serving_node);
     let may = |action: &Action| !stops || !action.is_destructive();
-    plan.actions.extend(
-        upgrade.actions.into_iter().chain(quorum.actions).chain(authority.action).filter(may),
-    );
-    // A node that is about to be replaced formats in its next life.
-    let mut formats = format::plan(desired, observed, nodes);
-    formats.retain(|format| !restarts(&plan.actions, format.node_id));
-    plan.actions.extend(formats.into_iter().map(Action::Format));
-    plan.actions.extend(identity::record(desired, observed));
-    plan.actions.extend(quorum::leftovers(desired, observed, nodes));
-    plan.actions.extend(repair::orphans(desired, observed, &configurations));
+    let actions = features.into_iter().chain(quorum.actions).chain(authority.action);
+    plan.actions.extend(actions.filter(may));
 }
 
 fn restarts(actions: &[Action], node_id: i32) -> bool {

@@ -7,9 +7,9 @@ use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatReq
 
 use crate::action::Format;
 use crate::desired::Desired;
-use crate::node::Node;
+use crate::node::{Group, Node};
 use crate::observed::{Answer, Claim, Identity, Kafka, Observed, disk_key};
-use crate::{identity, upgrade};
+use crate::{identity, quorum, upgrade};
 
 /// Why a node that waits for the word to format does not get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,8 +110,11 @@ fn check_disk(
     if !claim.bound || claim.terminating {
         return Err(Objection::Wait(format!("claim {name} is not bound, or is being deleted")));
     }
-    if needs_no_word(observed, node) {
+    if needs_no_word(desired, observed, node) {
         return Ok(());
+    }
+    if node.leaving && node.group == Group::Controller && !quorum::votes(observed, node.id) {
+        return Err(Objection::Wait("the spec does not ask for it any more".to_owned()));
     }
     let on_record = identity.disks.contains_key(&disk_key(node.id, volume));
     if on_record || is_registered(observed, node) {
@@ -121,6 +124,7 @@ fn check_disk(
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
     }
     if upgrade::keeps_disks_empty(desired, observed, nodes)
+        && !quorum::is_called_back(desired, observed, node.id)
         && !is_missed_as_voter(desired, observed, node)
     {
         return Err(Objection::Wait(format!(
@@ -199,10 +203,12 @@ fn mode(
     Ok(FormatMode::NoInitialControllers)
 }
 
-/// A controller that left and runs once more has nothing on its disk that anybody goes back to.
+/// Whether a node is a controller that left, and runs once more only to say that it knows a release: it has
+/// nothing on its disk that anybody goes back to.
 #[must_use]
-pub fn is_called_back(node: &Node) -> bool {
-    node.leaving && !node.is_broker()
+pub fn is_called_back(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+    let left = node.leaving && node.group == Group::Controller;
+    left && quorum::is_called_back(desired, observed, node.id)
 }
 
 /// Whether the quorum has so few voters that none may stop, and a node is to be one: what waits for its vote
@@ -215,9 +221,10 @@ pub fn is_missed_as_voter(desired: &Desired, observed: &Observed, node: &Node) -
 
 /// Whether nothing on a node's disk is missed by anybody, whatever it was: it is no broker and has no vote.
 #[must_use]
-pub fn needs_no_word(observed: &Observed, node: &Node) -> bool {
+pub fn needs_no_word(desired: &Desired, observed: &Observed, node: &Node) -> bool {
     let votes = |kafka: &Kafka| kafka.voters.contains_key(&node.id);
-    is_called_back(node) && observed.kafka.known().is_some_and(|kafka| !votes(kafka))
+    is_called_back(desired, observed, node)
+        && observed.kafka.known().is_some_and(|kafka| !votes(kafka))
 }
 
 /// Whether the others are a caught-up majority of the quorum without a node, if it votes at all.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use ottla_crds::agent::{DiskMeta, Role};
+use ottla_crds::agent::{AgentState, DiskMeta, Role};
 use serde_json::Value;
 
 use crate::action::{Action, ChangeVoter, Target};
@@ -229,7 +229,10 @@ impl Case<'_> {
             set.is_some_and(|set| stateful_set::is_controller(&set.live))
         };
         let now = |node: &Node| node.is_controller() && is_controller(self.observed, node.id);
-        let formatted = |id: &i32| self.identity.disks_of(*id).next().is_some();
+        let formatted = |id: &i32| {
+            let on_record = self.identity.disks_of(*id).next().is_some();
+            on_record || !was_surely_never_started(self.observed, *id)
+        };
         let started = self.nodes.iter().filter(may_be).filter(move |one| next(one) || now(one));
         started.map(|node| node.id).filter(formatted)
     }
@@ -326,6 +329,23 @@ pub(crate) fn finds_wished(desired: &Desired, configuration: &Value) -> bool {
 pub(crate) fn has_left(desired: &Desired, observed: &Observed, id: i32) -> bool {
     let wished = wished(desired).contains(&id);
     !wished && !votes(observed, id) && !is_called_back(desired, observed, id)
+}
+
+/// Whether a node's Kafka never ran, as far as this very life of its pod goes. Silence proves nothing.
+pub(crate) fn was_surely_never_started(observed: &Observed, id: i32) -> bool {
+    match observed.agent(id) {
+        Some(agent) => agent.state == AgentState::AwaitingFormat && agent.jvm.is_none(),
+        None => observed.pods.get(&id).is_none_or(|pod| pod.address.is_none()),
+    }
+}
+
+/// Whether what Kafka may know of a controller is on record, so that it can be called back.
+pub(crate) fn can_be_called_back(observed: &Observed, id: i32) -> bool {
+    let registered = |one: &Identity| one.quorum.registered.contains(&id);
+    let on_record = |one: &Identity| one.disks_of(id).next().is_some();
+    let identity = observed.identity.as_ref();
+    identity.is_some_and(registered)
+        || (was_surely_never_started(observed, id) && !identity.is_some_and(on_record))
 }
 
 /// The group of a node's id.

@@ -37,7 +37,7 @@ pub(super) const REMOVE: [Case; 6] = [
     }),
 ];
 
-pub(super) const STOP: [Case; 4] = [
+pub(super) const STOP: [Case; 5] = [
     ("Kafka was asked", silence_kafka),
     ("the spec does not ask for it", |scene| scene.desired.voters = 5),
     ("it does not vote", |scene| {
@@ -47,13 +47,18 @@ pub(super) const STOP: [Case; 4] = [
     ("no release waits for it", |scene| {
         kafka(scene).features.insert("metadata.version".to_owned(), 29);
     }),
+    ("it can be called back", |scene| {
+        identity(scene).quorum.registered.remove(&NEXT);
+        identity(scene).quorum.registered.remove(&(NEXT + 1));
+    }),
 ];
 
-pub(super) const DELETE_SECRET: [Case; 6] = [
+pub(super) const DELETE_SECRET: [Case; 7] = [
     STOP[0],
     STOP[1],
     STOP[2],
     STOP[3],
+    STOP[4],
     ("nothing of it runs", |scene| {
         let pod = scene.observed.pods[&0].clone();
         scene.observed.pods.insert(NEXT, pod.clone());

@@ -79,6 +79,14 @@ fn controller(id: i32, kind: Kind, desired: &Desired, fresh: &Observed) -> Verdi
             "no release waits for it",
             unless(called_back, "S2", "features of a release wait for the controller"),
         ),
+        (
+            "it can be called back",
+            unless(
+                !quorum::can_be_called_back(fresh, id),
+                "S2",
+                "it is not on record that Kafka may know the controller",
+            ),
+        ),
     ];
     if kind != Kind::StatefulSet {
         let claim = kind == Kind::PersistentVolumeClaim;

@@ -7,7 +7,7 @@ use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::observed::{Claim, Observed, disk_key};
-use crate::{format, identity, upgrade};
+use crate::{format, identity, quorum, upgrade};
 
 pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
     let node = find(desired, fresh, format.node_id);
@@ -63,7 +63,8 @@ fn stays(format: &Format, desired: &Desired, fresh: &Observed) -> Result<(), Vio
         .is_some_and(|identity| identity.disks_of(format.node_id).next().is_some());
     let keeps = upgrade::keeps_disks_empty(desired, fresh, &nodes(desired, fresh));
     let needed = find(desired, fresh, format.node_id).is_ok_and(|node| {
-        format::is_called_back(&node) || format::is_missed_as_voter(desired, fresh, &node)
+        quorum::is_called_back(desired, fresh, node.id)
+            || format::is_missed_as_voter(desired, fresh, &node)
     });
     unless(
         keeps && !known && !needed,
@@ -86,7 +87,7 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
         let identity = fresh.identity.as_ref();
         identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
     };
-    let unmissed = format::needs_no_word(fresh, node);
+    let unmissed = format::needs_no_word(desired, fresh, node);
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
         .map(|volume| {

@@ -14,7 +14,9 @@ pub(super) fn stop(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Ve
         return Vec::new();
     }
     let left = nodes.iter().filter(|node| {
-        node.group == Group::Controller && super::has_left(desired, observed, node.id)
+        node.group == Group::Controller
+            && super::has_left(desired, observed, node.id)
+            && super::can_be_called_back(observed, node.id)
     });
     let set = |node: &Node| {
         let name = desired.names.node(node);
