@@ -16,8 +16,8 @@ use super::probes::Probes;
 /// How many events a life has.
 const EVENTS: std::ops::Range<usize> = 12..60;
 
-/// More rounds than two rolls of six nodes need, each with a step of every pod.
-const ROUNDS_MAX: usize = 400;
+/// More rounds than eight rolls of ten nodes need, each with a step of every pod: two other CAs take six.
+const ROUNDS_MAX: usize = 1000;
 
 /// A life that a seed stands for.
 #[derive(Clone, Debug)]
