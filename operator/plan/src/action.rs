@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::FormatRequest;
 
+use crate::names::Names;
 use crate::object::{Kind, Object};
-use crate::observed::QuorumRecord;
+use crate::observed::{Child, Identity, QuorumRecord};
 use crate::release::Raise;
 
 mod words;
@@ -20,6 +21,28 @@ pub struct Target {
     pub uid: String,
     /// Its resource version, a precondition of the write.
     pub resource_version: String,
+}
+
+impl Target {
+    /// The object that was seen under that name.
+    #[must_use]
+    pub fn of(name: &str, seen: &Child) -> Target {
+        Target {
+            name: name.to_owned(),
+            uid: seen.uid.clone(),
+            resource_version: seen.resource_version.clone(),
+        }
+    }
+
+    /// A cluster's identity object.
+    #[must_use]
+    pub fn of_identity(names: &Names, identity: &Identity) -> Target {
+        Target {
+            name: names.identity(),
+            uid: identity.uid.clone(),
+            resource_version: identity.resource_version.clone(),
+        }
+    }
 }
 
 /// The recipe of a certificate; keys are drawn when it is carried out.

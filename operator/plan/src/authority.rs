@@ -9,7 +9,7 @@ use crate::certificate::AUTHORITY_LIFE_SECONDS;
 use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::Kind;
-use crate::observed::{Authority, Observed};
+use crate::observed::{Authority, Certificate, Observed};
 use crate::report::WaitingOn;
 use crate::roll;
 
@@ -44,11 +44,7 @@ pub(crate) fn plan(
     let Some(secret) = secret.filter(|secret| secret.ours && !secret.terminating) else {
         return Steps::default();
     };
-    let target = Target {
-        name: desired.names.authority(),
-        uid: secret.uid.clone(),
-        resource_version: secret.resource_version.clone(),
-    };
+    let target = Target::of(&desired.names.authority(), secret);
     let action = Action::RenewAuthority(RenewAuthority { target, step });
     Steps { action: Some(action), waiting_on: None }
 }
@@ -88,11 +84,14 @@ pub(crate) fn broken(
             "ca.crt of Secret {name} lacks a CA that it holds itself: put it back as it was, tls.crt and, if there is one, next.crt into it"
         ));
     }
+    let known = |found: &Certificate| found.is_of_trusted_authority;
+    if observed.certificates.values().all(known) {
+        return None;
+    }
+    // What is left of nodes that are gone may be older, and nobody runs with it.
     let names = nodes.iter().map(|node| desired.names.node(node));
     let mut names = names.chain([desired.names.operator()]);
-    let unknown = |name: &String| {
-        observed.certificates.get(name).is_some_and(|found| !found.is_of_trusted_authority)
-    };
+    let unknown = |name: &String| observed.certificates.get(name).is_some_and(|one| !known(one));
     let unknown = names.find(unknown)?;
     Some(format!(
         "Secret {unknown} has a certificate of a CA that Secret {name} does not trust, as if that was restored from before a renewal: restore it as it was last, or delete Secret {unknown} if no node needs the other CA"

@@ -2,7 +2,7 @@
 //! ran with, and no other takes it until the spec says something else.
 
 use jiff::Timestamp;
-use ottla_crds::agent::{AgentState, Role};
+use ottla_crds::agent::Role;
 use ottla_crds::kafka_cluster::status::{CanaryMemory, RejectedMemory};
 use serde_json::Value;
 
@@ -126,10 +126,7 @@ fn failure(observed: &Observed, node: &Node, pod: &Pod, now: Timestamp) -> Optio
         return None;
     }
     if let Some(agent) = observed.agent(node.id) {
-        let named = config_map::mounted_document(observed, pod)?.kafka_version;
-        let wrong = agent.state == AgentState::Refused && agent.kafka_version != named;
-        let holds = || format!("its image holds Kafka {} and not {named}", agent.kafka_version);
-        return wrong.then(holds);
+        return repair::wrong_image(observed, pod, agent);
     }
     let stuck = pod.stuck.as_ref()?;
     let ends = stuck.starts_with(repair::CRASH_LOOP) && pod.restarts >= RESTARTS;

@@ -99,11 +99,7 @@ fn leaf(
     if fit && child.is_some() {
         return None;
     }
-    let replaces = child.map(|child| Target {
-        name: name.clone(),
-        uid: child.uid.clone(),
-        resource_version: child.resource_version.clone(),
-    });
+    let replaces = child.map(|child| Target::of(&name, child));
     Some(Action::IssueLeaf(Leaf {
         object: resources::secret::leaf(desired, &name),
         authority: desired.names.authority(),

@@ -203,14 +203,6 @@ fn mode(
     Ok(FormatMode::NoInitialControllers)
 }
 
-/// Whether a node is a controller that left, and runs once more only to say that it knows a release: it has
-/// nothing on its disk that anybody goes back to.
-#[must_use]
-pub fn is_called_back(desired: &Desired, observed: &Observed, node: &Node) -> bool {
-    let left = node.leaving && node.group == Group::Controller;
-    left && quorum::is_called_back(desired, observed, node.id)
-}
-
 /// Whether the quorum has so few voters that none may stop, and a node is to be one: what waits for its vote
 /// cannot wait for what those have to do.
 #[must_use]
@@ -219,20 +211,22 @@ pub fn is_missed_as_voter(desired: &Desired, observed: &Observed, node: &Node) -
     few && desired.voters > 2 && node.is_controller() && !node.leaving
 }
 
-/// Whether nothing on a node's disk is missed by anybody, whatever it was: it is no broker and has no vote.
+/// Whether nothing on a node's disk is missed by anybody, whatever it was: it is a controller that left, and runs
+/// once more only to say that it knows a release.
 #[must_use]
 pub fn needs_no_word(desired: &Desired, observed: &Observed, node: &Node) -> bool {
-    let votes = |kafka: &Kafka| kafka.voters.contains_key(&node.id);
-    is_called_back(desired, observed, node)
-        && observed.kafka.known().is_some_and(|kafka| !votes(kafka))
+    let left = node.leaving && node.group == Group::Controller;
+    let has_no_vote = |kafka: &Kafka| !kafka.voters.contains_key(&node.id);
+    left && quorum::is_called_back(desired, observed, node.id)
+        && observed.kafka.known().is_some_and(has_no_vote)
 }
 
 /// Whether the others are a caught-up majority of the quorum without a node, if it votes at all.
 #[must_use]
 pub fn others_decide(kafka: &Kafka, node: &Node) -> bool {
-    let others = kafka.voters.iter().filter(|(id, voter)| **id != node.id && voter.is_caught_up());
+    let others = kafka.caught_up_without(node.id);
     let votes = kafka.voters.contains_key(&node.id);
-    !votes || (kafka.leader.is_some() && others.count() > kafka.voters.len() / 2)
+    !votes || (kafka.leader.is_some() && others > kafka.voters.len() / 2)
 }
 
 /// The permits of all nodes that ask and may.

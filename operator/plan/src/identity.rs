@@ -221,11 +221,7 @@ pub(crate) fn record(desired: &Desired, observed: &Observed) -> Vec<Action> {
     if new.is_empty() {
         return Vec::new();
     }
-    let target = Target {
-        name: desired.names.identity(),
-        uid: identity.uid.clone(),
-        resource_version: identity.resource_version.clone(),
-    };
+    let target = Target::of_identity(&desired.names, identity);
     vec![Action::RecordDisks { target, disks: new }]
 }
 

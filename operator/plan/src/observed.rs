@@ -68,8 +68,6 @@ impl Child {
 /// What may be known of a certificate in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The public part, PEM. Only kept for the CA.
-    pub pem: String,
     /// Serial number in hexadecimal.
     pub serial: String,
     /// When it expires, seconds since the epoch.
@@ -302,6 +300,12 @@ impl Kafka {
     #[must_use]
     pub fn is_alive(&self, broker: i32) -> bool {
         self.brokers.get(&broker) == Some(&false)
+    }
+
+    /// How many voters have caught up beside a node.
+    #[must_use]
+    pub fn caught_up_without(&self, node: i32) -> usize {
+        self.voters.iter().filter(|(id, voter)| **id != node && voter.is_caught_up()).count()
     }
 
     /// How a partition is moved at this moment.

@@ -21,7 +21,7 @@ use crate::roll;
 
 mod departure;
 
-pub(crate) use departure::{leftovers, of_name};
+pub(crate) use departure::{leftovers, owner};
 
 /// Controllers that the spec asks to vote.
 #[must_use]
@@ -39,8 +39,8 @@ pub(crate) fn votes(observed: &Observed, id: i32) -> bool {
     }
 }
 
-/// Whether a controller that left has to run once more. Kafka keeps its registration, which does not let
-/// the features of another release be switched on until it says that it knows them (KAFKA-20295).
+/// Whether the features of another release wait for a node as a controller. Kafka keeps the registration of
+/// each, and asks it whether it knows them (KAFKA-20295): one that has left has to run once more for that.
 pub(crate) fn is_called_back(desired: &Desired, observed: &Observed, id: i32) -> bool {
     let registered = |one: &Identity| one.quorum.registered.contains(&id);
     observed.identity.as_ref().is_some_and(registered)
@@ -49,21 +49,16 @@ pub(crate) fn is_called_back(desired: &Desired, observed: &Observed, id: i32) ->
 
 /// Controllers with pods of their own that are there, or have to be, for the quorum's sake.
 pub(crate) fn dedicated(desired: &Desired, observed: &Observed) -> Vec<i32> {
-    let mut ids: BTreeSet<i32> = wished(desired);
-    if let Some(identity) = &observed.identity {
-        ids.extend(identity.quorum.members.keys());
-        let registered = identity.quorum.registered.iter();
-        ids.extend(registered.filter(|id| is_called_back(desired, observed, **id)));
-    }
+    let mut ids = wished(desired);
     if let Answer::Known(kafka) = &observed.kafka {
-        ids.retain(|id| {
-            kafka.voters.contains_key(id)
-                || wished(desired).contains(id)
-                || is_called_back(desired, observed, *id)
-        });
         ids.extend(kafka.voters.keys());
     }
-    ids.into_iter().filter(|id| *id >= FIRST_CONTROLLER_ID).collect()
+    if let Some(identity) = &observed.identity {
+        let QuorumRecord { members, registered, .. } = &identity.quorum;
+        let needed = |id: &&i32| votes(observed, **id) || is_called_back(desired, observed, **id);
+        ids.extend(members.keys().chain(registered).filter(needed));
+    }
+    ids.into_iter().filter(|id| group(*id) == Group::Controller).collect()
 }
 
 /// Controllers by which nodes find the quorum when they start.
@@ -92,11 +87,7 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     let change = observed.kafka.known().map(|kafka| case.next(kafka)).unwrap_or_default();
     let record = case.record(&change);
     if record != identity.quorum {
-        let target = Target {
-            name: desired.names.identity(),
-            uid: identity.uid.clone(),
-            resource_version: identity.resource_version.clone(),
-        };
+        let target = Target::of_identity(&desired.names, identity);
         steps.actions.push(Action::RecordQuorum { target, record });
     }
     let (action, detail) = change.spoken();
@@ -161,15 +152,14 @@ impl Case<'_> {
         if let Some(id) = missing.next() {
             return self.add(kafka, *id);
         }
-        let surplus = kafka.voters.keys().filter(|id| !wished.contains(id));
-        // The leader goes last, so that it changes once.
-        let Some(id) = surplus.min_by_key(|id| (kafka.leader == Some(**id), **id)) else {
-            let list = bootstrap(self.desired, self.observed);
-            return if finds(&list, &wished) { Change::Nothing } else { Change::NewBootstrap };
-        };
         if !finds(&bootstrap(self.desired, self.observed), &wished) {
             return Change::NewBootstrap;
         }
+        let surplus = kafka.voters.keys().filter(|id| !wished.contains(id));
+        // The leader goes last, so that it changes once.
+        let Some(id) = surplus.min_by_key(|id| (kafka.leader == Some(**id), **id)) else {
+            return Change::Nothing;
+        };
         match lost(self.desired, self.observed, self.nodes) {
             Some(node) => Change::Wait(format!(
                 "controller {id} leaves the metadata quorum when node {node} has started with the others' addresses"

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ottla_crds::agent::AgentState;
+use ottla_crds::agent::{AgentState, AgentStatus};
 
 use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::canary::Canary;
@@ -33,11 +33,7 @@ pub(crate) fn object(observed: &Observed, object: &Object) -> Result<Option<Acti
 }
 
 fn rewrite(object: Object, child: &Child) -> Rewrite {
-    let target = Target {
-        name: object.name.clone(),
-        uid: child.uid.clone(),
-        resource_version: child.resource_version.clone(),
-    };
+    let target = Target::of(&object.name, child);
     let lists = foreign_lists(&object.tree(), &child.live);
     Rewrite { object, target, lists }
 }
@@ -270,6 +266,13 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
     }
 }
 
+/// Why an agent does not start what its image holds, if that is another release than its configuration names.
+pub(crate) fn wrong_image(observed: &Observed, pod: &Pod, agent: &AgentStatus) -> Option<String> {
+    let wanted = config_map::mounted_document(observed, pod)?.kafka_version;
+    let wrong = agent.state == AgentState::Refused && agent.kafka_version != wanted;
+    wrong.then(|| format!("its image holds Kafka {} and not {wanted}", agent.kafka_version))
+}
+
 /// Whether Kafka itself hears from the node. A Kubernetes node that is cut off may run its pods long
 /// after the last word of it.
 pub(crate) fn is_heard_of(observed: &Observed, node: &Node) -> bool {
@@ -329,11 +332,7 @@ fn configurations(observed: &Observed) -> BTreeMap<i32, Vec<(&String, &Child)>> 
 fn delete(name: &str, child: &Child) -> Action {
     Action::Delete(crate::action::Delete {
         kind: Kind::ConfigMap,
-        target: Target {
-            name: name.to_owned(),
-            uid: child.uid.clone(),
-            resource_version: child.resource_version.clone(),
-        },
+        target: Target::of(name, child),
         reason: "no node uses this configuration, and two newer ones are kept to go back to"
             .to_owned(),
     })

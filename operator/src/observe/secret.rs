@@ -38,7 +38,9 @@ pub fn read(names: &Names, secrets: &[DynamicObject]) -> Secrets {
         let Some(pem) = entry(secret, CERTIFICATE) else { continue };
         if let Some(mut certificate) = certificate(&pem, &authority_pem) {
             certificate.authorities = serials(&entry(secret, AUTHORITY).unwrap_or_default());
-            certificate.is_of_trusted_authority = is_of_any(&pem, &trusted_pem);
+            // Most often the one that signs now, which was looked at already.
+            certificate.is_of_trusted_authority =
+                certificate.trusted || is_of_any(&pem, &trusted_pem);
             read.certificates.insert(secret.name_any(), certificate);
         }
         if secret.name_any() == names.operator() {
@@ -95,11 +97,6 @@ fn certificate(pem: &[u8], authority_pem: &[u8]) -> Option<Certificate> {
     let (_, authority) = x509_parser::pem::parse_x509_pem(authority_pem).ok()?;
     let (_, authority) = X509Certificate::from_der(&authority.contents).ok()?;
     Some(Certificate {
-        pem: if pem == authority_pem {
-            String::from_utf8(pem.to_vec()).ok()?
-        } else {
-            String::new()
-        },
         serial: hexadecimal(leaf.raw_serial()),
         is_of_trusted_authority: true,
         authorities: BTreeSet::new(),

@@ -14,6 +14,7 @@ use ottla_plan::status::status;
 use ottla_plan::{Action, Plan, check};
 use serde_json::json;
 
+use super::authority::pem;
 use super::nodes::Disk;
 use super::store::Refused;
 use super::{INSTALLATION, Issued, Seen, Trust, World};
@@ -223,7 +224,7 @@ impl World {
                 self.create(object)?;
                 let certificate = self.new_authority(common_name);
                 let signer = certificate.serial.clone();
-                let trusted = BTreeMap::from([(signer.clone(), certificate.pem.clone())]);
+                let trusted = BTreeMap::from([(signer.clone(), pem(&certificate))]);
                 self.trust = Trust { trusted, ..Trust::default() };
                 if let Some(secret) = self.store.get(Kind::Secret, &object.name) {
                     self.certificates.insert(secret.uid.clone(), Issued { certificate, signer });
@@ -297,7 +298,6 @@ impl World {
         let authority = authority.and_then(|secret| self.certificates.get(&secret.uid));
         let signer = authority.map_or(serial.clone(), |found| found.certificate.serial.clone());
         let certificate = Certificate {
-            pem: format!("certificate {serial} of {common_name}"),
             serial,
             expires_at_seconds: self.now.as_second() + life_seconds,
             common_name: common_name.to_owned(),

@@ -23,6 +23,11 @@ pub(super) struct Trust {
     pub(super) word: Option<String>,
 }
 
+/// A certificate as a file would show it.
+pub(super) fn pem(certificate: &Certificate) -> String {
+    format!("certificate {} of {}", certificate.serial, certificate.common_name)
+}
+
 impl World {
     /// The CA as its Secret shows it.
     pub(super) fn authority(&self) -> Option<Authority> {
@@ -42,7 +47,6 @@ impl World {
     pub(super) fn new_authority(&mut self, common_name: &str) -> Certificate {
         let serial = self.store.number().to_string();
         Certificate {
-            pem: format!("certificate {serial} of {common_name}"),
             serial,
             expires_at_seconds: self.now.as_second() + AUTHORITY_LIFE_SECONDS,
             common_name: common_name.to_owned(),
@@ -64,7 +68,7 @@ impl World {
         match &renew.step {
             AuthorityStep::Introduce { common_name, word } => {
                 let next = self.new_authority(common_name);
-                self.trust.trusted.insert(next.serial.clone(), next.pem.clone());
+                self.trust.trusted.insert(next.serial.clone(), pem(&next));
                 self.trust.next = Some(next);
                 self.trust.word.clone_from(word);
             }

@@ -32,7 +32,10 @@ pub(super) fn cordon(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
 
 /// Of an object that belongs to a node.
 pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Verdicts {
-    if let Some(id) = controller_of(delete, desired, fresh) {
+    let name = &delete.target.name;
+    let child = fresh.child(delete.kind, name);
+    let owner = child.and_then(|child| quorum::owner(desired, delete.kind, name, child));
+    if let Some(id) = owner {
         return controller(id, delete.kind, desired, fresh);
     }
     let Some(id) = broker_of(delete, desired, fresh) else {
@@ -52,16 +55,6 @@ pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Ve
         verdicts.push(("its disks are off the record", case.is_off_record()));
     }
     verdicts
-}
-
-/// The controller with a pod of its own that an object belongs to.
-fn controller_of(delete: &Delete, desired: &Desired, fresh: &Observed) -> Option<i32> {
-    if delete.kind == Kind::Secret {
-        return quorum::of_name(desired, &delete.target.name);
-    }
-    let child = fresh.child(delete.kind, &delete.target.name)?;
-    let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
-    child.label(NODE_LABEL).filter(|_| of_controller)?.parse().ok()
 }
 
 /// A controller that left: its disk has nothing that others do not have, and stays all the same.

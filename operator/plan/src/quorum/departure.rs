@@ -40,16 +40,12 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed, nodes: &[Node]) 
     if !started.any(gone) && !claims().any(|id| gone(&id)) {
         return Vec::new();
     }
-    let of_label = |child: &Child| {
-        let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
-        child.label(NODE_LABEL).filter(|_| of_controller)?.parse::<i32>().ok()
-    };
     let mut actions = Vec::new();
     for kind in [Kind::ConfigMap, Kind::Secret] {
         for (name, child) in
             observed.children_of(kind).filter(|(_, one)| one.ours && !one.terminating)
         {
-            let id = of_label(child).or_else(|| of_name(desired, name)).filter(gone);
+            let id = owner(desired, kind, name, child).filter(gone);
             if let Some(id) = id {
                 let reason = format!("controller {id} is gone");
                 actions.push(delete(kind, name, child, reason));
@@ -59,18 +55,18 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed, nodes: &[Node]) 
     actions
 }
 
-/// The controller whose certificate a Secret of that name holds: it carries no label.
-pub(crate) fn of_name(desired: &Desired, name: &str) -> Option<i32> {
-    let id: i32 = name.rsplit('-').next()?.parse().ok()?;
-    let of_controller = id >= FIRST_CONTROLLER_ID && desired.names.node(&of_id(id)) == name;
-    of_controller.then_some(id)
+/// The controller with a pod of its own that an object belongs to. A certificate's Secret carries no label.
+pub(crate) fn owner(desired: &Desired, kind: Kind, name: &str, child: &Child) -> Option<i32> {
+    if kind == Kind::Secret {
+        let id: i32 = name.rsplit('-').next()?.parse().ok()?;
+        let of_controller = id >= FIRST_CONTROLLER_ID && desired.names.node(&of_id(id)) == name;
+        return of_controller.then_some(id);
+    }
+    let of_controller = child.label(GROUP_LABEL) == Some(Group::Controller.word());
+    child.label(NODE_LABEL).filter(|_| of_controller)?.parse().ok()
 }
 
 fn delete(kind: Kind, name: &str, child: &Child, reason: String) -> Action {
-    let target = Target {
-        name: name.to_owned(),
-        uid: child.uid.clone(),
-        resource_version: child.resource_version.clone(),
-    };
+    let target = Target::of(name, child);
     Action::Delete(Delete { kind, target, reason })
 }

@@ -7,7 +7,7 @@ use crate::desired::Desired;
 use crate::format::{self, Objection};
 use crate::node::Node;
 use crate::observed::{Answer, Claim, Observed, Pod};
-use crate::resources::config_map;
+use crate::repair;
 
 /// The report of one node.
 #[must_use]
@@ -87,14 +87,8 @@ fn wrong_image(
     pod: &Pod,
     agent: &AgentStatus,
 ) -> Option<(Phase, Option<WaitingOn>)> {
-    let wanted = config_map::mounted_document(observed, pod)?.kafka_version;
-    if agent.state != AgentState::Refused || agent.kafka_version == wanted {
-        return None;
-    }
-    let detail = format!(
-        "its image holds Kafka {} and not {wanted}: correct spec.image or spec.version",
-        agent.kafka_version
-    );
+    let holds = repair::wrong_image(observed, pod, agent)?;
+    let detail = format!("{holds}: correct spec.image or spec.version");
     Some((Phase::Refused, Some(WaitingOn::ImageRefused { node: node.id, detail })))
 }
 

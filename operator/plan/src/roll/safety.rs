@@ -289,8 +289,7 @@ fn quorum(kafka: &Kafka, node: &Node, wished: i32) -> Result<(), Hold> {
     if kafka.leader.is_none() {
         return hold("the metadata quorum has no leader".to_owned());
     }
-    let others = kafka.voters.iter().filter(|(id, voter)| **id != node.id && voter.is_caught_up());
-    let (left, majority) = (others.count(), voters / 2 + 1);
+    let (left, majority) = (kafka.caught_up_without(node.id), voters / 2 + 1);
     if left >= majority {
         return Ok(());
     }

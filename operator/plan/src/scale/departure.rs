@@ -141,7 +141,7 @@ impl Case<'_> {
         let stop = || {
             Action::Delete(Delete {
                 kind: Kind::StatefulSet,
-                target: target(name, set),
+                target: Target::of(name, set),
                 reason: format!("broker {id} leaves and holds no partition any more"),
             })
         };
@@ -207,7 +207,7 @@ impl Case<'_> {
             actions.extend(ours.map(|(name, child)| {
                 Action::Delete(Delete {
                     kind,
-                    target: target(name, child),
+                    target: Target::of(name, child),
                     reason: format!("broker {id} is gone for good"),
                 })
             }));
@@ -224,19 +224,7 @@ impl Case<'_> {
 
     fn forget(&self, disks: Vec<String>) -> Option<Action> {
         let identity = self.observed.identity.as_ref()?;
-        let target = Target {
-            name: self.desired.names.identity(),
-            uid: identity.uid.clone(),
-            resource_version: identity.resource_version.clone(),
-        };
+        let target = Target::of_identity(&self.desired.names, identity);
         (!disks.is_empty()).then_some(Action::ForgetDisks { target, disks })
-    }
-}
-
-fn target(name: &str, child: &Child) -> Target {
-    Target {
-        name: name.to_owned(),
-        uid: child.uid.clone(),
-        resource_version: child.resource_version.clone(),
     }
 }
