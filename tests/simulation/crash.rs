@@ -61,6 +61,14 @@ fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
     survives_in(&five, &path, &json!(3));
 }
 
+/// The vote of the lost disk goes, and that of the new one comes, whatever is lost on the way.
+#[test]
+fn the_lost_disk_of_a_voter_survives_a_crash_at_every_write() {
+    let mut lost = born(Birth { oldest: false, dedicated: true, five: false }).clone();
+    lost.lose_controller(1).unwrap();
+    survives_in(&lost, &["metadata", "annotations", "seen"], &json!("1"));
+}
+
 #[test]
 fn controllers_that_get_pods_of_their_own_survive_a_crash_at_every_write() {
     let storage = json!({ "volumes": [{ "name": "d0", "size": "1Gi" }] });
