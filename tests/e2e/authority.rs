@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::cluster::{Cluster, Lives, READY_WITHIN};
 use super::stage::{Stage, play, say};
@@ -28,15 +27,9 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let (stop, stopped) = watch::channel(false);
-    let steps = async {
-        let renewed = renewed(&cluster).await;
-        stop.send_replace(true);
-        renewed
-    };
-    let (renewed, killed) = tokio::join!(steps, operator::dies_again(&stage.client, stopped));
-    renewed?;
-    say(&format!("authority: the operator was killed {} times meanwhile", killed?));
+    let work = Box::pin(renewed(&cluster));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("authority: the operator was killed {killed} times meanwhile"));
     verifier.goes_on().await?;
     verifier.verdict_of_planned("authority").await
 }

@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::audit;
 use super::cluster::{Cluster, READY_WITHIN};
@@ -158,25 +157,20 @@ async fn while_the_operator_dies(
     limit(cluster, Some("150000")).await?;
     let before = cluster.lives().await?;
     let started = Instant::now();
-    let (stop, stopped) = watch::channel(false);
-    let leaving = async {
+    let leaving = Box::pin(async {
         operator::replace(&cluster.stage.client).await?;
         scale(cluster, 3).await?;
         cluster.ready().await?;
-        stop.send_replace(true);
         anyhow::Ok(())
-    };
-    let killing = operator::dies_again(&cluster.stage.client, stopped);
-    let (left, killed) = tokio::join!(leaving, killing);
-    left?;
-    let killed = killed? + 1;
+    });
+    let killed = operator::dies_during(&cluster.stage.client, leaving).await?;
     limit(cluster, None).await?;
     brokers(cluster, &[0, 1, 2]).await?;
     let after = cluster.lives().await?;
     ensure!(after.iter().all(|(pod, life)| before.get(pod) == Some(life)), "others were touched");
     say(&format!(
         "brokers: from 5 to 3 brokers, the operator killed {} times: over after {}",
-        killed,
+        killed + 1,
         spell(started.elapsed())
     ));
     verifier.goes_on().await

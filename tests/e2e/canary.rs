@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::cluster::{Cluster, READY_WITHIN, not_ready};
 use super::stage::{Stage, play, say};
@@ -30,15 +29,9 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let (stop, stopped) = watch::channel(false);
-    let steps = async {
-        let stepped = steps(&cluster, &verifier, &base).await;
-        stop.send_replace(true);
-        stepped
-    };
-    let (stepped, killed) = tokio::join!(steps, operator::dies_again(&stage.client, stopped));
-    stepped?;
-    say(&format!("canary: the operator was killed {} times meanwhile", killed?));
+    let work = Box::pin(steps(&cluster, &verifier, &base));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("canary: the operator was killed {killed} times meanwhile"));
     verifier.goes_on().await?;
     verifier.verdict_of_planned("canary").await
 }

@@ -49,11 +49,24 @@ pub(crate) async fn replace(client: &Client) -> anyhow::Result<()> {
 /// dead one is over, and then has some seconds to do something.
 const KILLED_EACH: Duration = Duration::from_secs(20);
 
-/// Kills it every few seconds until told to stop; how often.
-pub(crate) async fn dies_again(
+/// Does something while it dies every few seconds; how often it was killed.
+pub(crate) async fn dies_during(
     client: &Client,
-    mut stopped: watch::Receiver<bool>,
+    work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<usize> {
+    let (stop, stopped) = watch::channel(false);
+    let work = async {
+        let done = work.await;
+        stop.send_replace(true);
+        done
+    };
+    let (done, killed) = tokio::join!(work, dies_again(client, stopped));
+    done?;
+    killed
+}
+
+/// Kills it every few seconds until told to stop; how often.
+async fn dies_again(client: &Client, mut stopped: watch::Receiver<bool>) -> anyhow::Result<usize> {
     let mut killed = 0;
     loop {
         tokio::select! {

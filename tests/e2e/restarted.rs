@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::cluster::{Cluster, Lives, READY_WITHIN, not_ready};
 use super::firewall::Cut;
@@ -176,8 +175,7 @@ async fn held_back(
 /// in the end every node runs the last spec.
 async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
     let started = Instant::now();
-    let (stop, stopped) = watch::channel(false);
-    let edits = async {
+    let edits = Box::pin(async {
         for queued in 402..=405 {
             let changed = manifest::with(base, &[(QUEUED, json!(queued.to_string()))])?;
             cluster.stage.apply(&changed).await?;
@@ -193,13 +191,9 @@ async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()>
             .await?;
         }
         cluster.ready().await?;
-        stop.send_replace(true);
         anyhow::Ok(())
-    };
-    let (edited, killed) =
-        tokio::join!(edits, operator::dies_again(&cluster.stage.client, stopped));
-    edited?;
-    let killed = killed?;
+    });
+    let killed = operator::dies_during(&cluster.stage.client, edits).await?;
     for broker in 0..3 {
         let pod = cluster.pod(&format!("broker-{broker}")).await?;
         let mounted = pod.spec.and_then(|spec| {

@@ -7,7 +7,6 @@ use std::time::Instant;
 use anyhow::ensure;
 use ottla_plan::release;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::cluster::{Cluster, READY_WITHIN};
 use super::stage::{Stage, play, say};
@@ -24,15 +23,9 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let oldest = with(&manifest::quickstart()?, "4.2.1", "Automatic")?;
     let cluster = Cluster::raise(stage, &oldest).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let (stop, stopped) = watch::channel(false);
-    let steps = async {
-        let stepped = steps(&cluster, &verifier, &oldest).await;
-        stop.send_replace(true);
-        stepped
-    };
-    let (stepped, killed) = tokio::join!(steps, operator::dies_again(&stage.client, stopped));
-    stepped?;
-    say(&format!("upgraded: the operator was killed {} times meanwhile", killed?));
+    let work = Box::pin(steps(&cluster, &verifier, &oldest));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("upgraded: the operator was killed {killed} times meanwhile"));
     no_further(&cluster, &oldest).await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("upgraded").await

@@ -12,7 +12,6 @@ use kube::{Api, ResourceExt as _};
 use ottla_crds::kafka_cluster::status::NodeStatus;
 use ottla_plan::release;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::cluster::{Cluster, READY_WITHIN};
 use super::stage::{Stage, play, say};
@@ -29,15 +28,9 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let (stop, stopped) = watch::channel(false);
-    let steps = async {
-        let stepped = steps(&cluster, &verifier, &base).await;
-        stop.send_replace(true);
-        stepped
-    };
-    let (stepped, killed) = tokio::join!(steps, operator::dies_again(&stage.client, stopped));
-    stepped?;
-    say(&format!("voters: the operator was killed {} times meanwhile", killed?));
+    let work = Box::pin(steps(&cluster, &verifier, &base));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("voters: the operator was killed {killed} times meanwhile"));
     verifier.goes_on().await?;
     verifier.verdict_of_planned("voters").await
 }
