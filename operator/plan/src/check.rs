@@ -4,7 +4,7 @@
 use crate::Plan;
 use crate::action::{Action, Rewrite};
 use crate::desired::Desired;
-use crate::node::{Node, nodes};
+use crate::node::Node;
 use crate::object::Kind;
 use crate::observed::Observed;
 
@@ -121,9 +121,9 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
     }
 }
 
-fn find(desired: &Desired, fresh: &Observed, id: i32) -> Result<Node, Violation> {
-    nodes(desired, fresh)
-        .into_iter()
+fn find(nodes: &[Node], id: i32) -> Result<&Node, Violation> {
+    nodes
+        .iter()
         .find(|node| node.id == id)
         .ok_or_else(|| violation("S7", format!("node {id} is not part of the cluster by now")))
 }

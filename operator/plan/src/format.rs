@@ -123,10 +123,7 @@ fn check_disk(
     if identity.voters.is_empty() {
         return check_loss(desired, observed, node, claim, &name, NOBODY_KNOWS);
     }
-    if upgrade::keeps_disks_empty(desired, observed, nodes)
-        && !quorum::is_called_back(desired, observed, node.id)
-        && !is_missed_as_voter(desired, observed, node)
-    {
+    if waits_for_release(desired, observed, nodes, node) {
         return Err(Objection::Wait(format!(
             "Kafka {} is not there to stay yet, and the release before might not read what it formats",
             desired.version
@@ -203,10 +200,23 @@ fn mode(
     Ok(FormatMode::NoInitialControllers)
 }
 
+/// Whether a disk of a node that was never in use waits until a release is there to stay. Nothing waits that
+/// the release itself waits for.
+#[must_use]
+pub fn waits_for_release(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> bool {
+    upgrade::keeps_disks_empty(desired, observed, nodes)
+        && !quorum::is_called_back(desired, observed, node.id)
+        && !is_missed_as_voter(desired, observed, node)
+}
+
 /// Whether the quorum has so few voters that none may stop, and a node is to be one: what waits for its vote
 /// cannot wait for what those have to do.
-#[must_use]
-pub fn is_missed_as_voter(desired: &Desired, observed: &Observed, node: &Node) -> bool {
+fn is_missed_as_voter(desired: &Desired, observed: &Observed, node: &Node) -> bool {
     let few = observed.kafka.known().is_some_and(|kafka| kafka.voters.len() <= 2);
     few && desired.voters > 2 && node.is_controller() && !node.leaving
 }

@@ -77,7 +77,8 @@ impl Node {
 #[must_use]
 pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
     let mut ids: BTreeSet<(Group, i32)> = observed.nodes_with_sets().collect();
-    let wished = scale::wished_brokers(desired, observed);
+    let disks: BTreeSet<(Group, i32)> = observed.nodes_with_disks().collect();
+    let wished = scale::wished_of(desired, ids.iter().chain(&disks));
     ids.extend(wished.iter().map(|id| (Group::Broker, *id)));
     let is_controller = |(group, _): &(Group, i32)| *group == Group::Controller;
     let nobody_knows = observed.identity.as_ref().is_none_or(|one| one.quorum.members.is_empty());
@@ -85,7 +86,7 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
         ids.extend(observed.nodes_with_claims().filter(is_controller));
     }
     ids.extend(quorum::dedicated(desired, observed).into_iter().map(|id| (Group::Controller, id)));
-    let gone = observed.nodes_with_disks().filter(|one| !is_controller(one) && !ids.contains(one));
+    let gone = disks.into_iter().filter(|one| !is_controller(one) && !ids.contains(one));
     let needed = gone.filter(|(_, id)| scale::is_needed(observed, *id));
     let needed: Vec<(Group, i32)> = needed.collect();
     ids.extend(needed);

@@ -25,10 +25,19 @@ const CORDONS_FROM: i32 = 30;
 /// Brokers that the spec asks for. Those that exist stay; gaps are filled from the lowest id, and where
 /// there are too many, the highest ids leave.
 pub(crate) fn wished_brokers(desired: &Desired, observed: &Observed) -> BTreeSet<i32> {
+    let known: BTreeSet<(Group, i32)> =
+        observed.nodes_with_sets().chain(observed.nodes_with_disks()).collect();
+    wished_of(desired, known.iter())
+}
+
+/// As [`wished_brokers`], where these nodes have a StatefulSet or a disk that was in use.
+pub(crate) fn wished_of<'a>(
+    desired: &Desired,
+    known: impl Iterator<Item = &'a (Group, i32)>,
+) -> BTreeSet<i32> {
     let count = usize::try_from(desired.brokers.replicas).unwrap_or_default();
-    let of_brokers = |(group, id): (Group, i32)| (group == Group::Broker).then_some(id);
-    let mut known: BTreeSet<i32> = observed.nodes_with_sets().filter_map(of_brokers).collect();
-    known.extend(observed.nodes_with_disks().filter_map(of_brokers));
+    let of_brokers = |(group, id): &(Group, i32)| (*group == Group::Broker).then_some(*id);
+    let mut known: BTreeSet<i32> = known.filter_map(of_brokers).collect();
     if !desired.dedicated() {
         known.extend(0..desired.voters);
     }

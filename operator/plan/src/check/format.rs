@@ -7,19 +7,20 @@ use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::observed::{Claim, Observed, disk_key};
-use crate::{format, identity, quorum, upgrade};
+use crate::{format, identity};
 
 pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
-    let node = find(desired, fresh, format.node_id);
+    let nodes = nodes(desired, fresh);
+    let node = find(&nodes, format.node_id);
     let mut verdicts = vec![
         ("the cluster id is the same", same_cluster(format, fresh)),
         ("the pod is the one that is meant", same_pod(format, fresh)),
         ("the agent asks", asks(format, fresh)),
         ("no volume on record is missing", none_unseen(format, fresh)),
     ];
-    if let Ok(node) = &node {
+    if let Ok(node) = node {
         verdicts.extend(disks(format, desired, fresh, node));
-        verdicts.push(("its release is there to stay", stays(format, desired, fresh)));
+        verdicts.push(("its release is there to stay", stays(desired, fresh, &nodes, node)));
         verdicts.extend(mode(format, fresh, node));
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
@@ -56,18 +57,16 @@ fn none_unseen(format: &Format, fresh: &Observed) -> Result<(), Violation> {
 }
 
 /// What a release formats that is watched, the one before might not read.
-fn stays(format: &Format, desired: &Desired, fresh: &Observed) -> Result<(), Violation> {
-    let known = fresh
-        .identity
-        .as_ref()
-        .is_some_and(|identity| identity.disks_of(format.node_id).next().is_some());
-    let keeps = upgrade::keeps_disks_empty(desired, fresh, &nodes(desired, fresh));
-    let needed = find(desired, fresh, format.node_id).is_ok_and(|node| {
-        quorum::is_called_back(desired, fresh, node.id)
-            || format::is_missed_as_voter(desired, fresh, &node)
-    });
+fn stays(
+    desired: &Desired,
+    fresh: &Observed,
+    nodes: &[Node],
+    node: &Node,
+) -> Result<(), Violation> {
+    let known =
+        fresh.identity.as_ref().is_some_and(|identity| identity.disks_of(node.id).next().is_some());
     unless(
-        keeps && !known && !needed,
+        !known && format::waits_for_release(desired, fresh, nodes, node),
         "S5",
         "the release that would format it is not there to stay yet",
     )

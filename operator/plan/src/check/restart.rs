@@ -9,7 +9,8 @@ use crate::repair;
 use crate::roll::{self, Hold};
 
 pub(super) fn guards(restart: &RestartPod, desired: &Desired, fresh: &Observed) -> Verdicts {
-    let node = find(desired, fresh, restart.node_id);
+    let nodes = nodes(desired, fresh);
+    let node = find(&nodes, restart.node_id);
     let pod = fresh.pods.get(&restart.node_id);
     let idle = node
         .as_ref()
@@ -23,7 +24,7 @@ pub(super) fn guards(restart: &RestartPod, desired: &Desired, fresh: &Observed) 
     ];
     match &node {
         Ok(node) if idle => verdicts.push(("its claims stay", claims_stay(fresh, node))),
-        Ok(node) => verdicts.extend(serving(desired, fresh, node)),
+        Ok(node) => verdicts.extend(serving(desired, fresh, &nodes, node)),
         Err(_) => {}
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
@@ -41,8 +42,8 @@ fn claims_stay(fresh: &Observed, node: &Node) -> Result<(), Violation> {
 }
 
 /// A node whose Kafka runs is stopped only by a roll, and only while nothing depends on it.
-fn serving(desired: &Desired, fresh: &Observed, node: &Node) -> Verdicts {
-    let verdicts = roll::guards(desired, fresh, &nodes(desired, fresh), node).into_iter();
+fn serving(desired: &Desired, fresh: &Observed, nodes: &[Node], node: &Node) -> Verdicts {
+    let verdicts = roll::guards(desired, fresh, nodes, node).into_iter();
     verdicts.map(|(name, verdict)| (name, verdict.map_err(|hold| broken(&hold)))).collect()
 }
 
