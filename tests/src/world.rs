@@ -75,6 +75,8 @@ pub struct World {
     registered: BTreeSet<i32>,
     /// Voters of the metadata quorum: node id to directory id.
     quorum: BTreeMap<i32, String>,
+    /// Those whose vote was taken, whom the active controller remembers for a while.
+    former_voters: BTreeSet<(i32, String)>,
     /// Controllers that Kafka has a registration of.
     controllers: BTreeSet<i32>,
     /// Brokers that take no new replicas.
@@ -139,6 +141,7 @@ impl World {
             seen: BTreeSet::new(),
             registered: BTreeSet::new(),
             quorum: BTreeMap::new(),
+            former_voters: BTreeSet::new(),
             controllers: BTreeSet::new(),
             cordoned: BTreeSet::new(),
             stale: None,

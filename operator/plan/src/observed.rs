@@ -279,8 +279,10 @@ pub struct Kafka {
     pub leader: Option<i32>,
     /// Voters of the metadata quorum.
     pub voters: BTreeMap<i32, Voter>,
-    /// Nodes that follow the quorum without a vote.
-    pub observers: BTreeMap<i32, Voter>,
+    /// Nodes that follow the quorum without a vote. The active controller remembers for minutes those that
+    /// are gone, so that a node may be there several times, with each of its disks
+    /// (`LeaderState.OBSERVER_SESSION_TIMEOUT_MS`).
+    pub observers: BTreeMap<i32, Vec<Voter>>,
     /// Every partition.
     pub partitions: Partitions,
     /// Finalised features.

@@ -176,7 +176,9 @@ impl Case<'_> {
             let why = why.map(|why| format!("; {why}")).unwrap_or_default();
             Change::Wait(format!("controller {id} joins the metadata quorum when {what}{why}"))
         };
-        let Some(observer) = kafka.observers.get(&id) else { return wait("it has been started") };
+        let Some(observer) = follower(self.observed, kafka, id) else {
+            return wait("it has been started");
+        };
         if !is_controller(self.observed, id) {
             return wait("it has restarted as a controller");
         }
@@ -264,7 +266,7 @@ pub(crate) fn keeps_majority(
     less: Option<i32>,
 ) -> bool {
     let stays = kafka.voters.iter().filter(|(id, _)| Some(**id) != less);
-    let added = more.and_then(|id| kafka.observers.get_key_value(&id));
+    let added = more.as_ref().and_then(|id| Some((id, follower(observed, kafka, *id)?)));
     // One that is about to stop had everything a moment ago.
     let stands = |id: &i32| observed.pods.get(id).is_some_and(|pod| !pod.terminating);
     let counts = |(id, voter): (&i32, &Voter)| voter.is_caught_up() && stands(id);
@@ -273,9 +275,21 @@ pub(crate) fn keeps_majority(
     caught_up > voters.len() / 2
 }
 
+/// A node that follows the quorum without a vote, with the disk that it has by now.
+pub(crate) fn follower<'a>(observed: &Observed, kafka: &'a Kafka, id: i32) -> Option<&'a Voter> {
+    let directories = directories(observed, kafka, id)?;
+    kafka.observers.get(&id)?.iter().find(|one| directories.contains(&one.directory))
+}
+
 /// Whether a voter's node runs with another disk than the one that votes, and nobody hears of that one.
 pub(crate) fn has_lost_its_disk(observed: &Observed, kafka: &Kafka, id: i32) -> bool {
     let Some(voter) = kafka.voters.get(&id).filter(|voter| voter.is_silent()) else { return false };
+    let directories = directories(observed, kafka, id);
+    directories.is_some_and(|all| !all.is_empty() && !all.contains(&voter.directory))
+}
+
+/// The directories on a node's disks, where all of them are known to be its own.
+fn directories(observed: &Observed, kafka: &Kafka, id: i32) -> Option<Vec<String>> {
     let disks = observed.agent(id).map(|agent| agent.disks.as_slice()).unwrap_or_default();
     let of_node = |meta: &'_ DiskMeta| match meta {
         DiskMeta::Present { cluster_id, node_id, directory_id }
@@ -285,8 +299,7 @@ pub(crate) fn has_lost_its_disk(observed: &Observed, kafka: &Kafka, id: i32) -> 
         }
         _ => None,
     };
-    let directories: Option<Vec<String>> = disks.iter().map(|disk| of_node(&disk.meta)).collect();
-    directories.is_some_and(|all| !all.is_empty() && !all.contains(&voter.directory))
+    disks.iter().map(|disk| of_node(&disk.meta)).collect()
 }
 
 /// Whether whoever knows one list of controllers finds one that is alive as long as a majority of the

@@ -87,7 +87,7 @@ async fn question(
             .collect(),
         leader: quorum.leader_id,
         voters: voters(&quorum, &quorum.voters).collect(),
-        observers: voters(&quorum, &quorum.observers).collect(),
+        observers: observers(&quorum),
         partitions,
         reassignments,
         leavers,
@@ -122,6 +122,15 @@ fn voters<'a>(
         let behind_milliseconds = now.zip(heard).map(|(now, heard)| now.saturating_sub(heard));
         (voter.id, Voter { directory: voter.directory_id.to_string(), behind_milliseconds })
     })
+}
+
+/// A node whose disk was replaced is there with each of them.
+fn observers(quorum: &Quorum) -> BTreeMap<i32, Vec<Voter>> {
+    let mut found: BTreeMap<i32, Vec<Voter>> = BTreeMap::new();
+    for (id, observer) in voters(quorum, &quorum.observers) {
+        found.entry(id).or_default().push(observer);
+    }
+    found
 }
 
 /// How many replicas of a topic must be in sync.

@@ -16,7 +16,9 @@ pub(super) const ADD: [Case; 6] = [
         identity(scene).quorum.members.remove(&NEXT);
     }),
     ("it is a controller", |scene| pod(scene, NEXT).configuration = None),
-    ("it has caught up", |scene| late(kafka(scene).observers.get_mut(&NEXT))),
+    ("it has caught up", |scene| {
+        late(kafka(scene).observers.get_mut(&NEXT).and_then(|all| all.last_mut()))
+    }),
     ("a majority has caught up", |scene| {
         [10_000, 10_001].iter().for_each(|id| late(kafka(scene).voters.get_mut(id)));
     }),

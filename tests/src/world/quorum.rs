@@ -70,14 +70,19 @@ impl World {
         self.quorum.iter().map(seen).collect()
     }
 
-    /// Nodes that follow without a vote.
-    pub(super) fn seen_observers(&self) -> BTreeMap<i32, Voter> {
+    /// Nodes that follow without a vote, and those whose vote was taken, as if they still did.
+    pub(super) fn seen_observers(&self) -> BTreeMap<i32, Vec<Voter>> {
         let follows = |id: &&i32| !self.is_fenced(**id) && !self.is_voting(**id);
-        let seen = |id: &i32| {
-            let directory = self.directory_of(*id)?;
-            Some((*id, Voter { directory, behind_milliseconds: Some(0) }))
-        };
-        self.pods.keys().filter(follows).filter_map(seen).collect()
+        let follow = self.pods.keys().filter(follows);
+        let mut all: BTreeSet<(i32, String)> =
+            follow.filter_map(|id| Some((*id, self.directory_of(*id)?))).collect();
+        all.extend(self.former_voters.iter().cloned());
+        let mut seen: BTreeMap<i32, Vec<Voter>> = BTreeMap::new();
+        for (id, directory) in all {
+            let voter = Voter { directory, behind_milliseconds: Some(0) };
+            seen.entry(id).or_default().push(voter);
+        }
+        seen
     }
 
     /// The disk of a controller with a pod of its own is lost and another put in its place, and a person says
@@ -131,6 +136,7 @@ impl World {
             bail!("S3: controller {id} gets a vote and is not there with the disk {directory}");
         }
         self.quorum.insert(*id, directory.clone());
+        self.former_voters.remove(&(*id, directory.clone()));
         self.hold_majority(&format!("controller {id} joined"))?;
         Ok(Ok(()))
     }
@@ -142,6 +148,7 @@ impl World {
             return Ok(Err(Refused::Invalid("voter".to_owned())));
         }
         self.quorum.remove(id);
+        self.former_voters.insert((*id, directory.clone()));
         // Nobody misses it any more.
         if !self.registered.contains(id) {
             self.forget_disruption(*id);

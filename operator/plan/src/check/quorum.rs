@@ -19,9 +19,7 @@ pub(super) fn add(change: &ChangeVoter, desired: &Desired, fresh: &Observed) -> 
         Err(silent) => return vec![("Kafka was asked", Err(silent))],
     };
     let wished = quorum::wished(desired).contains(&change.id);
-    let follows = kafka
-        .observers
-        .get(&change.id)
+    let follows = quorum::follower(fresh, kafka, change.id)
         .is_some_and(|observer| observer.directory == change.directory && observer.is_caught_up());
     let controls = quorum::is_controller(fresh, change.id);
     let members = fresh.identity.as_ref().map(|identity| &identity.quorum.members);
