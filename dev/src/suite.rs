@@ -113,7 +113,12 @@ fn on_local_kubernetes() -> Tally {
         Ok(helm) => helm.display().to_string(),
         Err(error) => return Tally::of_check("Helm", || Err(error)),
     };
-    let environment = [("KUBECONFIG", kubeconfig.as_str()), ("OTTLA_HELM", helm.as_str())];
+    let environment = [
+        ("KUBECONFIG", kubeconfig.as_str()),
+        ("OTTLA_HELM", helm.as_str()),
+        // A scenario that fails says what it saw, and where in the test it was tells nobody more.
+        ("RUST_LIB_BACKTRACE", "0"),
+    ];
     let of = ["-p", "ottla-tests", "--features", "kubernetes", "--test"];
     let faults = [&of[..], &["faults"]].concat();
     tally.add(cargo_test("faults over a real API server", &faults, &environment));

@@ -137,6 +137,11 @@ async fn held_back(
         Ok(Cut::off(&pod)?.ok_or_else(|| "no process of it runs".to_owned()))
     })
     .await?;
+    let held = cluster.lives().await?;
+    ensure!(
+        before.iter().all(|(name, life)| *name == pod || held.get(name) == Some(life)),
+        "another node than {pod} was restarted first"
+    );
     cluster.waits_on(&format!("node {first}: "), READY_WITHIN).await?;
     let words = until("the roll to say for what it waits", READY_WITHIN, async || {
         let waiting = cluster.status().await?.summary.unwrap_or_default().waiting_on;
@@ -146,9 +151,10 @@ async fn held_back(
     .await?;
     throughout("the roll's patience", PATIENCE, async || {
         let now = cluster.lives().await?;
-        let touched =
-            before.iter().find(|(name, life)| **name != pod && now.get(*name) != Some(*life));
-        Ok(touched.map_or(Ok(()), |(name, _)| Err(format!("{name} was restarted"))))
+        let touched = held.iter().find(|(name, life)| now.get(*name) != Some(*life));
+        let Some((name, _)) = touched else { return Ok(Ok(())) };
+        let waiting = cluster.status().await?.summary.unwrap_or_default().waiting_on;
+        Ok(Err(format!("{name} was restarted, by then it waited for {waiting:?}")))
     })
     .await?;
     verifier.goes_on().await?;
