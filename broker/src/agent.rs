@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::probe;
 use crate::process::Process;
 use crate::process::reaper::Reaper;
+use crate::quorum_state;
 use crate::running::Running;
 use crate::sentence::chain;
 use crate::server::Published;
@@ -212,7 +213,14 @@ impl Agent {
 
     /// Starts Kafka and the questions to it.
     fn spawn_jvm(&mut self) -> Result<(Process, Event), Box<dyn std::error::Error + Send + Sync>> {
+        let document = &self.node.document;
         format::finish(&self.node.volumes)?;
+        let metadata = self.node.volumes.iter().find(|one| one.name == document.metadata_volume);
+        if let Some(volume) = metadata
+            && quorum_state::forget_own_vote(&volume.log, document.node_id)?
+        {
+            tracing::info!("takes its vote for itself back: another was elected");
+        }
         let identity = Identity::read(&self.tls_folder)?;
         let event = Event::JvmStarted {
             at_seconds: jiff::Timestamp::now().as_second(),

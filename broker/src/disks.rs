@@ -1,5 +1,6 @@
 //! What lies on the node's disks. Looking changes nothing; `verdict` says what follows from it.
 
+pub(crate) mod durable;
 pub(crate) mod mounts;
 pub(crate) mod note;
 pub(crate) mod verdict;
@@ -18,7 +19,7 @@ use note::FormatNote;
 /// Kafka's file that says whose a folder is. `StorageTool` writes it last.
 const META_FILE: &str = "meta.properties";
 /// The folder of the metadata log.
-const METADATA_FOLDER: &str = "__cluster_metadata-0";
+pub(crate) const METADATA_FOLDER: &str = "__cluster_metadata-0";
 /// Everything that `StorageTool` leaves in a folder when it dies before `META_FILE` is written.
 const HALF_FORMATTED: [&str; 4] =
     ["bootstrap.checkpoint", "bootstrap.checkpoint.tmp", "meta.properties.tmp", METADATA_FOLDER];

@@ -12,6 +12,7 @@ mod node;
 mod probe;
 mod process;
 mod properties;
+mod quorum_state;
 mod role;
 mod running;
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::ensure;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use ottla_crds::kafka_cluster::status::NodeStatus;
@@ -14,6 +14,7 @@ use ottla_plan::release;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, READY_WITHIN};
+use super::exec::exec;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, until};
@@ -44,6 +45,7 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     let three = dedicated(base, 3, "4.3.1")?;
     changed(cluster, "pods of their own", &three, &[10_000, 10_001, 10_002]).await?;
     verifier.goes_on().await?;
+    stood_for_election(cluster).await?;
     let lives = cluster.lives().await?;
     let five = [10_000, 10_001, 10_002, 10_003, 10_004];
     changed(cluster, "five of them", &dedicated(base, 5, "4.3.1")?, &five).await?;
@@ -106,6 +108,23 @@ async fn changed(
     .await?;
     say(&format!("voters: {what} after {}", spell(began.elapsed())));
     Ok(())
+}
+
+/// A broker that does not vote any more once voted for itself in the epoch that still lasts, as its disk
+/// says, and starts again.
+async fn stood_for_election(cluster: &Cluster<'_>) -> anyhow::Result<()> {
+    const STATE: &str = "/var/lib/ottla/d0/log/__cluster_metadata-0/quorum-state";
+    const META: &str = "/var/lib/ottla/d0/log/meta.properties";
+    let (pods, pod) = (cluster.stage.api::<Pod>(), "orders-broker-1-0");
+    let meta = exec(&pods, pod, &["cat", META], "").await?;
+    let directory = meta.lines().find_map(|line| line.strip_prefix("directory.id="));
+    let mut state: Value = serde_json::from_str(&exec(&pods, pod, &["cat", STATE], "").await?)?;
+    state["votedId"] = json!(1);
+    state["votedDirectoryId"] = json!(directory.context("a disk without an id")?);
+    exec(&pods, pod, &["tee", STATE], &state.to_string()).await?;
+    let before = cluster.lives().await?;
+    killed::delete(cluster.stage, pod, None).await?;
+    killed::comes_back(cluster, "one that stood for election", &before, &[pod]).await
 }
 
 /// The disk of a voter is lost, and an empty one takes its place.

@@ -2,12 +2,14 @@
 //! that it was finished. Kafka's own files do not tell which release formatted them, and a
 //! broken-off format looks like a folder of unknown origin.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use ottla_crds::agent::FormatMode;
 use serde::{Deserialize, Serialize};
+
+use super::durable;
 
 /// Written before a format begins.
 pub(crate) const INTENT: &str = "format-intent.json";
@@ -44,25 +46,15 @@ pub(crate) fn read(mount: &Path, name: &str) -> io::Result<Option<FormatNote>> {
 
 /// Notes durably that a format begins.
 pub(crate) fn begin(mount: &Path, note: &FormatNote) -> io::Result<()> {
-    let unfinished = mount.join(format!("{INTENT}.tmp"));
-    let mut file = File::create(&unfinished)?;
-    file.write_all(&serde_json::to_vec_pretty(note)?)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, mount.join(INTENT))?;
-    sync(mount)
+    durable::replace(&mount.join(INTENT), &serde_json::to_vec_pretty(note)?)
 }
 
 /// Notes durably that the format is complete. Without a begun one there is nothing to do.
 pub(crate) fn finish(mount: &Path) -> io::Result<()> {
-    match fs::rename(mount.join(INTENT), mount.join(FORMATTED)) {
-        Ok(()) => sync(mount),
+    match durable::rename(&mount.join(INTENT), &mount.join(FORMATTED)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        finished => finished,
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
