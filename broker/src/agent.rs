@@ -216,10 +216,16 @@ impl Agent {
         let document = &self.node.document;
         format::finish(&self.node.volumes)?;
         let metadata = self.node.volumes.iter().find(|one| one.name == document.metadata_volume);
-        if let Some(volume) = metadata
-            && quorum_state::forget_own_vote(&volume.log, document.node_id)?
-        {
-            tracing::info!("takes its vote for itself back: another was elected");
+        if let Some(volume) = metadata {
+            match quorum_state::forget_own_vote(&volume.log, document.node_id) {
+                Ok(true) => tracing::info!("takes its vote for itself back: another was elected"),
+                Ok(false) => {}
+                // Kafka needs the note, too, and may do without what was to be changed in it.
+                Err(error) => tracing::warn!(
+                    "could not look whom this node voted for, on volume {}: {error}",
+                    volume.name
+                ),
+            }
         }
         let identity = Identity::read(&self.tls_folder)?;
         let event = Event::JvmStarted {

@@ -21,3 +21,19 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::replace;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn what_a_broken_off_write_left_is_in_nobodys_way() {
+        let scratch = Scratch::new();
+        scratch.write("note", "before");
+        scratch.write("note.tmp", "half of what was to be th");
+        replace(&scratch.path().join("note"), b"after").unwrap();
+        assert_eq!(std::fs::read_to_string(scratch.path().join("note")).unwrap(), "after");
+        assert!(!scratch.path().join("note.tmp").exists());
+    }
+}
