@@ -78,6 +78,7 @@ pub(crate) mod tests {
             $function::<m::DeleteTopicsRequest>($($argument),*);
             $function::<m::CreatePartitionsRequest>($($argument),*);
             $function::<m::DescribeLogDirsRequest>($($argument),*);
+            $function::<m::AlterReplicaLogDirsRequest>($($argument),*);
             $function::<m::DescribeConfigsRequest>($($argument),*);
             $function::<m::IncrementalAlterConfigsRequest>($($argument),*);
             $function::<m::ElectLeadersRequest>($($argument),*);

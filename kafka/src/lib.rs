@@ -35,7 +35,7 @@ pub use admin::config::{
 };
 pub use admin::election::{Elect, NotElected};
 pub use admin::feature::Features;
-pub use admin::log_dir::{LogDir, LogDirReplica};
+pub use admin::log_dir::{LogDir, LogDirReplica, NotMoved};
 pub use admin::quorum::{Quorum, QuorumNode, QuorumReplica};
 pub use admin::reassignment::{NotReassigned, Reassignment, Wish};
 pub use admin::topic::{Partition, Topic, TopicPages};

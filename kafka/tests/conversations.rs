@@ -19,7 +19,7 @@ const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
 /// The conversations in the order in which they are recorded: later ones need what earlier ones
 /// made. Each is also the name of a file.
-pub(crate) const NAMES: [&str; 24] = [
+pub(crate) const NAMES: [&str; 25] = [
     "describe_cluster",
     "describe_quorum",
     "describe_features",
@@ -32,6 +32,7 @@ pub(crate) const NAMES: [&str; 24] = [
     "describe_topics",
     "topic_pages",
     "describe_log_dirs",
+    "move_replicas",
     "alter_config",
     "describe_config",
     "init_producer",
@@ -80,6 +81,7 @@ pub(crate) async fn hold(name: &str, cluster: &Cluster) -> String {
         }
         "topic_pages" => text(two_pages(cluster).await),
         "describe_log_dirs" => text(cluster.describe_log_dirs(1).await.map(without_sizes)),
+        "move_replicas" => text(cluster.move_replicas(1, &to_nowhere()).await),
         "alter_config" => text(cluster.alter_config(&topic, &[retention], false).await),
         "describe_config" => {
             settle().await;
@@ -131,6 +133,12 @@ fn new_topics() -> [NewTopic; 2] {
         },
         NewTopic { name: "greedy".to_owned(), partitions: counted, config: BTreeMap::new() },
     ]
+}
+
+/// A directory that no broker has.
+fn to_nowhere() -> BTreeMap<String, BTreeMap<String, Vec<i32>>> {
+    let of_topic = BTreeMap::from([(TOPIC.to_owned(), vec![0])]);
+    BTreeMap::from([("/nowhere".to_owned(), of_topic)])
 }
 
 async fn two_pages(cluster: &Cluster) -> Result<Vec<usize>, Error> {

@@ -1,16 +1,38 @@
-//! The log directories of a broker and what lies in them.
+//! The log directories of a broker, what lies in them, and how it moves from one to another (KIP-113).
 
-use kafka_protocol::messages::DescribeLogDirsRequest;
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::alter_replica_log_dirs_request::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic,
+};
 use kafka_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsResult, DescribeLogDirsTopic,
 };
+use kafka_protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
 
-use crate::call::{call, refused};
+use super::wire;
+use crate::call::{call, misrouted, refused};
 use crate::cluster::Target;
 use crate::{Cluster, Error, ErrorCode};
 
 call!(DescribeLogDirsRequest => DescribeLogDirsResponse, DescribeLogDirs from 2, repeatable: true,
     |answer| refused(answer.error_code, None));
+call!(AlterReplicaLogDirsRequest => AlterReplicaLogDirsResponse, AlterReplicaLogDirs from 2,
+repeatable: true, |answer| {
+    let topics = answer.results.iter();
+    misrouted(topics.flat_map(|topic| topic.partitions.iter().map(|one| one.error_code)))
+});
+
+/// A replica that a broker refused to move to another of its directories.
+#[derive(Debug)]
+pub struct NotMoved {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Why.
+    pub error: Error,
+}
 
 /// One log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +77,40 @@ impl Cluster {
         dirs.sort_by(|left, right| left.path.cmp(&right.path));
         Ok(dirs)
     }
+
+    /// Lets a broker move replicas to other directories of its own, by path, topic and partition, and
+    /// returns those that it refused. It copies them while they are in use.
+    ///
+    /// # Errors
+    /// When the broker does not answer in time, or there is none of this id.
+    pub async fn move_replicas(
+        &self,
+        broker_id: i32,
+        moves: &BTreeMap<String, BTreeMap<String, Vec<i32>>>,
+    ) -> Result<Vec<NotMoved>, Error> {
+        let dirs = moves.iter().map(|(path, topics)| to_dir(path, topics)).collect();
+        let request = AlterReplicaLogDirsRequest::default().with_dirs(dirs);
+        let answer = self.ask(Target::Node(broker_id), |_| request.clone()).await?;
+        let topics = answer.response.results.iter();
+        let results = topics
+            .flat_map(|topic| topic.partitions.iter().map(move |one| (&topic.topic_name, one)));
+        let failed = results.filter_map(|(topic, one)| {
+            let (topic, partition) = (topic.to_string(), one.partition_index);
+            let subject = format!("replica {topic}-{partition}");
+            let item = answer.item::<AlterReplicaLogDirsRequest>(&subject, one.error_code, None);
+            Some(NotMoved { topic, partition, error: item.err()? })
+        });
+        Ok(failed.collect())
+    }
+}
+
+fn to_dir(path: &str, topics: &BTreeMap<String, Vec<i32>>) -> AlterReplicaLogDir {
+    let topics = topics.iter().map(|(name, partitions)| {
+        AlterReplicaLogDirTopic::default()
+            .with_name(wire(name).into())
+            .with_partitions(partitions.clone())
+    });
+    AlterReplicaLogDir::default().with_path(wire(path)).with_topics(topics.collect())
 }
 
 fn log_dir(result: &DescribeLogDirsResult) -> LogDir {

@@ -280,6 +280,14 @@ pub(crate) async fn log_directories(kafka: &Kafka) {
     let orders: Vec<_> = dirs[0].replicas.iter().filter(|one| one.topic == ORDERS).collect();
     assert_eq!(orders.len(), 3);
     assert!(orders.iter().all(|one| one.size_bytes > 0 && !one.is_future && one.offset_lag == 0));
+    let nowhere = BTreeMap::from([(ORDERS.to_owned(), vec![0])]);
+    let nowhere = BTreeMap::from([("/nowhere".to_owned(), nowhere)]);
+    let refused = kafka.client().move_replicas(2, &nowhere).await.unwrap();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!((refused[0].topic.as_str(), refused[0].partition), (ORDERS, 0));
+    let here = BTreeMap::from([(ORDERS.to_owned(), vec![0])]);
+    let here = BTreeMap::from([(dirs[0].path.clone(), here)]);
+    assert!(kafka.client().move_replicas(2, &here).await.unwrap().is_empty());
 }
 
 pub(crate) async fn topics_are_deleted(kafka: &Kafka) {
