@@ -40,6 +40,7 @@ mod e2e {
     mod stage;
     mod upgraded;
     mod verifier;
+    mod volumes;
     mod voters;
     mod wait;
 }

@@ -196,12 +196,15 @@ async fn harmless(
             Action::AlterConfig(_)
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
+            | Action::CordonDisks { of_gone: true, .. }
             | Action::Cordon { cordoned: false, .. } => kafka(context, ways, action).await,
             Action::Format(_)
             | Action::RestartPod(_)
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
+            | Action::CordonDisks { of_gone: false, .. }
+            | Action::MoveReplicas(_)
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
@@ -240,6 +243,8 @@ async fn destructive(
             }
             Action::Reassign(_)
             | Action::Cordon { .. }
+            | Action::CordonDisks { .. }
+            | Action::MoveReplicas(_)
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)

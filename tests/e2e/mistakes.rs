@@ -196,7 +196,6 @@ pub(crate) fn of_dedicated() -> Vec<Mistake> {
 /// Changes that a running quickstart must refuse.
 pub(crate) fn of_running() -> Vec<Mistake> {
     const VOLUMES: &str = "/spec/brokers/storage/volumes";
-    let disks = "disks cannot be added, removed or renamed yet";
     let volume = |name: &str| json!({ "name": name, "size": "2Gi" });
     vec![
         ("/spec/listeners/0/port", json!(9095), "port cannot be changed yet"),
@@ -211,8 +210,8 @@ pub(crate) fn of_running() -> Vec<Mistake> {
             json!("fast"),
             "storageClassName cannot be changed",
         ),
-        (VOLUMES, json!([volume("d1")]), disks),
-        (VOLUMES, json!([volume("d0"), volume("d1")]), disks),
+        (VOLUMES, json!([volume("d1")]), "the first disk must stay the first"),
+        (VOLUMES, json!([volume("d1"), volume("d0")]), "the first disk must stay the first"),
         (VOLUMES, json!([]), "should have at least 1 items"),
         ("/spec/version", json!("4.2.1"), "choose one of 4.3.1, 4.4.0"),
         (

@@ -16,6 +16,8 @@ use serde_json::json;
 
 #[path = "guards/departure.rs"]
 mod departure;
+#[path = "guards/disks.rs"]
+mod disks;
 #[path = "guards/quorum.rs"]
 mod quorum;
 #[path = "guards/upgrade.rs"]
@@ -47,6 +49,9 @@ fn cases(action: &Action) -> &'static [Case] {
         }
         Action::Delete(delete) => match delete.kind {
             Kind::StatefulSet => &departure::STOP,
+            Kind::PersistentVolumeClaim if delete.target.name.starts_with("payments-") => {
+                &disks::DELETE_CLAIM
+            }
             Kind::PersistentVolumeClaim => &departure::DELETE_CLAIM,
             Kind::Secret => &departure::DELETE_SECRET,
             _ => &DELETE,
@@ -58,6 +63,8 @@ fn cases(action: &Action) -> &'static [Case] {
         Action::RemoveVoter(_) => &quorum::REMOVE,
         Action::RaiseFeature(_) => &upgrade::RAISE,
         Action::Cordon { cordoned: true, .. } => &departure::CORDON,
+        Action::CordonDisks { of_gone: false, .. } => &disks::CORDON,
+        Action::MoveReplicas(_) => &disks::MOVES,
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }
         | Action::IssueLeaf(_)
@@ -69,6 +76,7 @@ fn cases(action: &Action) -> &'static [Case] {
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)
         | Action::Throttle(_)
+        | Action::CordonDisks { of_gone: true, .. }
         | Action::Cordon { cordoned: false, .. } => &[],
     }
 }
@@ -82,7 +90,7 @@ const RESTARTED: i32 = 1;
 /// The broker that is added to a quickstart cluster.
 const ADDED: i32 = 3;
 
-const RESTART: [Case; 13] = [
+const RESTART: [Case; 14] = [
     ("the pod is the one that is meant", |scene| {
         pod(scene, RESTARTED).uid = "another".to_owned();
     }),
@@ -119,9 +127,21 @@ const RESTART: [Case; 13] = [
         partition(scene, &[RESTARTED], &[RESTARTED]);
         scene.desired.allow_unavailable = AllowUnavailable::None;
     }),
+    ("it goes on without no disk that it needs", needs_another_disk),
 ];
 
-const IDLE_RESTART: [Case; 1] = [("its claims stay", |scene| terminate_claim(scene, RESTARTED))];
+fn needs_another_disk(scene: &mut Scene) {
+    let name = scene.observed.pods[&RESTARTED].configuration.clone().unwrap();
+    disks::mount_also(scene, &name, "d9");
+}
+
+const IDLE_RESTART: [Case; 2] = [
+    ("its claims stay", |scene| terminate_claim(scene, RESTARTED)),
+    ("it goes on without no disk that it needs", |scene| {
+        needs_another_disk(scene);
+        record(scene, RESTARTED, "d9");
+    }),
+];
 
 const FORMAT: [Case; 12] = [
     ("the cluster id is the same", |scene| {
@@ -129,7 +149,10 @@ const FORMAT: [Case; 12] = [
     }),
     ("the pod is the one that is meant", |scene| pod(scene, ADDED).terminating = true),
     ("the agent asks", |scene| set_state(scene, ADDED, AgentState::Starting)),
-    ("no volume on record is missing", |scene| record(scene, ADDED, "d9")),
+    ("no volume on record is missing", |scene| {
+        record(scene, ADDED, "d9");
+        disks::ask_for(scene, "d9");
+    }),
     ("the node is part of the cluster", |scene| forget(scene, ADDED, 3)),
     ("every claim is known", |scene| {
         scene.observed.claims.remove("orders-broker-3-d0");
@@ -225,6 +248,9 @@ fn without_any_one_guard_something_would_be_permitted() {
         departure::unregistration,
         departure::secret,
         departure::claim,
+        disks::cordon,
+        disks::moves,
+        disks::claim,
         upgrade::broker,
         upgrade::raise,
         quorum::addition,
@@ -259,6 +285,8 @@ fn kind(action: &Action) -> &'static str {
         Action::AddVoter(_) => "add voter",
         Action::RemoveVoter(_) => "remove voter",
         Action::Cordon { .. } => "cordon",
+        Action::CordonDisks { .. } => "cordon disks",
+        Action::MoveReplicas(_) => "move replicas",
         _ => "harmless",
     }
 }

@@ -78,6 +78,13 @@ fn controllers_that_get_pods_of_their_own_survive_a_crash_at_every_write() {
 }
 
 #[test]
+fn disks_that_come_and_go_survive_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let volumes = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d2", "size": "2Gi" }]);
+    survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
+}
+
+#[test]
 fn another_ca_survives_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: false, five: false };
     survives(birth, &["metadata", "annotations", "ottla.dev/renew-ca"], &json!("1"));

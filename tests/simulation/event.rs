@@ -79,6 +79,8 @@ pub(crate) enum Event {
     LoseController(u8),
     /// Another CA is asked for.
     RenewAuthority(u8),
+    /// The spec asks for other disks of brokers.
+    Disks(u8),
     /// The spec excludes a broker, or none.
     Exclude(u8),
     /// Somebody makes a partition, the first replica on this broker.
@@ -103,7 +105,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..95) {
+        match rng.u8(0..97) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -151,6 +153,7 @@ impl Event {
             91 | 92 => Event::Controllers(number),
             93 => Event::RenewAuthority(number),
             94 => Event::LoseController(number),
+            95 | 96 => Event::Disks(number),
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

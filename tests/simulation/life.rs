@@ -210,11 +210,9 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
     match event {
         Event::Configure(number) => world
             .edit(&["spec", "config", "log.retention.hours"], (number % 5 + 1).to_string().into()),
-        Event::ConfigureLive(number) if number.is_multiple_of(4) => {
-            world.edit(&["spec", "config", "message.max.bytes"], Value::Null)
-        }
         Event::ConfigureLive(number) => {
-            world.edit(&["spec", "config", "message.max.bytes"], number.to_string().into())
+            let value = (!number.is_multiple_of(4)).then(|| number.to_string());
+            world.edit(&["spec", "config", "message.max.bytes"], value.into())
         }
         Event::ConfigureByHand(number) => {
             let key = ["message.max.bytes", "compression.type"][usize::from(number % 2)];
@@ -265,6 +263,7 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
             edit_if_valid(world, &["spec", "brokers", "excludedIds"], excluded)
         }
         Event::Controllers(number) => change_controllers(world, number),
+        Event::Disks(number) => change_disks(world, number),
         other => bail!("{other:?} is no edit"),
     }
 }
@@ -325,6 +324,20 @@ fn change_controllers(world: &mut World, number: u8) -> Result<()> {
     }
     let replicas = [3, 5, 1][usize::from(number / 3 % 3)];
     edit_if_valid(world, &["spec", "controllers", "replicas"], replicas.into())
+}
+
+/// Brokers get other disks beside the first, and lose some where Kafka has cordons.
+fn change_disks(world: &mut World, number: u8) -> Result<()> {
+    let features = world.observe().features();
+    let has_cordons = features.get("metadata.version").is_some_and(|level| *level >= 30);
+    let names: &[&str] = match number % 4 {
+        0 if has_cordons => &["d0"],
+        1 if has_cordons => &["d0", "d2"],
+        2 if has_cordons => &["d0", "d1"],
+        _ => &["d0", "d1", "d2"],
+    };
+    let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" }));
+    world.edit(&["spec", "brokers", "storage", "volumes"], volumes.collect())
 }
 
 /// A person lets a broker stay that was a controller. Whether there is one.

@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 47] = [
+const WORDS: [(&str, &str); 53] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -56,6 +56,12 @@ const WORDS: [(&str, &str); 47] = [
     ("reason: a controller", "it becomes a controller"),
     ("reason: no controller", "it is no controller any more"),
     ("reason: other controllers", "it finds the quorum by the controllers"),
+    ("reason: another disk", "it gets another disk"),
+    ("reason: an empty disk", "an empty disk of it goes"),
+    ("a disk cordoned", "cordon disk d"),
+    ("disks uncordoned", "uncordon the disks"),
+    ("moved to other disks", "to its other disks: "),
+    ("a disk comes back", "stays after all"),
     ("stuck", "CrashLoopBackOff"),
     ("cut off", "does not hear from"),
 ];

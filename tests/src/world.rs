@@ -19,6 +19,7 @@ mod act;
 mod authority;
 mod configuration;
 mod departure;
+mod folders;
 mod format;
 mod gradual;
 mod life;
@@ -38,6 +39,7 @@ pub use seen::Seen;
 pub use store::Store;
 
 use authority::Trust;
+use folders::Placement;
 use gradual::Gradual;
 use nodes::{Disk, KafkaMood, Pod};
 use topics::Topics;
@@ -79,8 +81,6 @@ pub struct World {
     former_voters: BTreeSet<(i32, String)>,
     /// Controllers that Kafka has a registration of.
     controllers: BTreeSet<i32>,
-    /// Brokers that take no new replicas.
-    cordoned: BTreeSet<i32>,
     /// What the broker that is asked still shows of partitions, at the next look alone.
     stale: Option<Partitions>,
     /// How often the status was written.
@@ -89,6 +89,7 @@ pub struct World {
     broken: Option<String>,
     kafka: KafkaMood,
     topics: Topics,
+    placement: Placement,
     /// What is switched on.
     features: BTreeMap<String, i32>,
     /// What is set for all nodes.
@@ -143,12 +144,12 @@ impl World {
             quorum: BTreeMap::new(),
             former_voters: BTreeSet::new(),
             controllers: BTreeSet::new(),
-            cordoned: BTreeSet::new(),
             stale: None,
             statuses: 0,
             broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),
+            placement: Placement::default(),
             features: BTreeMap::new(),
             dynamic_config: BTreeMap::new(),
             strangers: BTreeSet::new(),

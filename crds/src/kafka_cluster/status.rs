@@ -132,6 +132,9 @@ pub struct Memory {
     /// Partitions that are being moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<MovesMemory>,
+    /// A broker that gives disks away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disks: Option<DisksMemory>,
     /// A feature that is about to be switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raise: Option<RaiseMemory>,
@@ -188,6 +191,16 @@ pub struct MovesMemory {
     /// somebody else has set one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<i64>,
+}
+
+/// A broker that gives disks away.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DisksMemory {
+    /// The broker.
+    pub broker: i32,
+    /// The disks, by the names of their volumes.
+    pub volumes: Vec<String>,
 }
 
 /// A partition that may move.

@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// The disks (JBOD). The first holds the metadata log too.
+    /// The disks (JBOD). The first holds the metadata log too. Others come and go: one that is left out is
+    /// emptied first.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["name".into()]),
-        validation = Rule::new("self.size() == oldSelf.size() && self.all(v, oldSelf.exists(o, o.name == v.name))")
-            .message("disks cannot be added, removed or renamed yet: this release of Ottla only grows them"),
         validation = Rule::new("self[0].name == oldSelf[0].name")
             .message("the first disk must stay the first: it holds the metadata log")
     )]
@@ -27,7 +26,8 @@ pub struct Storage {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reclaim {
-    /// Of brokers that left. Only claims whose disks were seen empty before are ever deleted.
+    /// Of brokers that left, and of disks that were left out. Only claims whose disks were seen empty before
+    /// are ever deleted.
     pub when_scaled: ReclaimPolicy,
 }
 
@@ -46,7 +46,7 @@ pub enum ReclaimPolicy {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
-        .message("storageClassName cannot be changed: the disk lives in its class; moving to another class is not part of this release of Ottla"),
+        .message("storageClassName cannot be changed: the disk lives in its class; ask for another disk in that class by another name, and leave this one out"),
 )]
 pub struct Volume {
     /// Name, of lower case letters and digits.

@@ -171,6 +171,15 @@ impl Throttle {
     }
 }
 
+/// Replicas that move to other disks of their broker (KIP-113).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveReplicas {
+    /// Kafka's `node.id`.
+    pub broker: i32,
+    /// The partitions that come to a volume, by its name and by topic.
+    pub moves: BTreeMap<String, BTreeMap<String, Vec<i32>>>,
+}
+
 /// The end of a broker's registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unregister {
@@ -289,7 +298,7 @@ pub enum Action {
         /// All that is on record of it.
         record: QuorumRecord,
     },
-    /// Strike disks of brokers that are gone from the identity object.
+    /// Strike disks from the identity object, of brokers that are gone or taken out empty.
     ForgetDisks {
         /// The identity object.
         target: Target,
@@ -311,6 +320,17 @@ pub enum Action {
         /// Whether it is to take none.
         cordoned: bool,
     },
+    /// Let folders of a broker take no new replicas (KIP-1066), and all others.
+    CordonDisks {
+        /// Kafka's `node.id`.
+        broker: i32,
+        /// The paths of the folders.
+        folders: BTreeSet<String>,
+        /// Whether it is about disks that the broker runs without.
+        of_gone: bool,
+    },
+    /// Let a broker move replicas to other disks of its own.
+    MoveReplicas(MoveReplicas),
     /// Let other brokers hold partitions.
     Reassign(Reassign),
     /// Remove the registration of a broker that is gone for good, and its cordon.
@@ -338,6 +358,8 @@ impl Action {
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
+            | Action::CordonDisks { of_gone: false, .. }
+            | Action::MoveReplicas(_)
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
@@ -353,6 +375,7 @@ impl Action {
             | Action::AlterConfig(_)
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
+            | Action::CordonDisks { of_gone: true, .. }
             | Action::Cordon { cordoned: false, .. } => false,
         }
     }
@@ -374,6 +397,8 @@ impl Action {
             Action::AlterConfig(_) => HeldBack::Restarts,
             Action::Throttle(_)
             | Action::Cordon { .. }
+            | Action::CordonDisks { of_gone: false, .. }
+            | Action::MoveReplicas(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
             | Action::RaiseFeature(_) => HeldBack::Nothing,
@@ -386,10 +411,7 @@ impl Action {
     pub fn stage(&self) -> u8 {
         match self {
             Action::NewIdentity { .. } | Action::IssueAuthority { .. } => 0,
-            Action::IssueLeaf(_)
-            | Action::RecordDisks { .. }
-            | Action::RecordQuorum { .. }
-            | Action::ForgetDisks { .. } => 1,
+            Action::IssueLeaf(_) | Action::RecordDisks { .. } | Action::RecordQuorum { .. } => 1,
             Action::Create(object) | Action::Apply(Rewrite { object, .. }) => match object.kind {
                 Kind::StatefulSet => 3,
                 _ => 2,
@@ -397,9 +419,10 @@ impl Action {
             Action::AlterConfig(_)
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
-            | Action::Cordon { .. } => 4,
-            Action::Format(_) => 5,
-            Action::RestartPod(_) | Action::Reassign(_) => 6,
+            | Action::Cordon { .. }
+            | Action::CordonDisks { .. } => 4,
+            Action::Format(_) | Action::ForgetDisks { .. } => 5,
+            Action::RestartPod(_) | Action::Reassign(_) | Action::MoveReplicas(_) => 6,
             Action::Delete(_)
             | Action::Unregister(_)
             | Action::AddVoter(_)

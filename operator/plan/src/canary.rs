@@ -117,7 +117,19 @@ fn way_back(
     let finds = quorum::finds_wished(desired, configuration)
         || config_map::property(configuration, BOOTSTRAP)
             == Some(properties::quorum(desired, &quorum::bootstrap(desired, observed)).as_str());
-    (knows && !votes && finds).then_some(template)
+    (knows && !votes && finds && has_its_disks(desired, observed, node, &document.volumes))
+        .then_some(template)
+}
+
+/// Whether a node with these disks has all that are on record of it, and a claim for each.
+fn has_its_disks(desired: &Desired, observed: &Observed, node: &Node, volumes: &[String]) -> bool {
+    let identity = observed.identity.iter();
+    let mut on_record = identity.flat_map(|one| one.disks_of(node.id)).map(|(volume, _)| volume);
+    let claimed = |volume: &String| {
+        let claim = observed.claims.get(&desired.names.claim(node, volume));
+        claim.is_some_and(|claim| !claim.terminating)
+    };
+    on_record.all(|one| volumes.iter().any(|volume| volume == one)) && volumes.iter().all(claimed)
 }
 
 /// How a node fails that will not start with what its pod was made from.

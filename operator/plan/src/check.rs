@@ -11,6 +11,7 @@ use crate::observed::Observed;
 mod authority;
 mod delete;
 mod departure;
+mod disks;
 mod feature;
 mod format;
 mod quorum;
@@ -101,6 +102,10 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::Delete(delete) => delete::guards(delete, desired, fresh),
         Action::Reassign(reassign) => reassign::guards(reassign, desired, fresh),
         Action::Cordon { broker, cordoned: true } => departure::cordon(*broker, desired, fresh),
+        Action::CordonDisks { broker, folders, of_gone: false } => {
+            disks::cordon(*broker, folders, desired, fresh)
+        }
+        Action::MoveReplicas(moves) => disks::moves(moves, desired, fresh),
         Action::Unregister(unregister) => departure::unregister(unregister, desired, fresh),
         Action::RenewAuthority(renew) => authority::guards(renew, desired, fresh),
         Action::AddVoter(change) => quorum::add(change, desired, fresh),
@@ -117,6 +122,7 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         | Action::AlterConfig(_)
         | Action::ElectLeaders(_)
         | Action::Throttle(_)
+        | Action::CordonDisks { of_gone: true, .. }
         | Action::Cordon { cordoned: false, .. } => Verdicts::new(),
     }
 }

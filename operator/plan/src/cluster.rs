@@ -10,8 +10,8 @@ use crate::repair::Moment;
 use crate::report::{Report, WaitingOn};
 use crate::resources::blueprint::Blueprints;
 use crate::{
-    Action, Plan, authority, canary, certificate, configuration, format, identity, quorum, release,
-    repair, resources, roll, scale, upgrade,
+    Action, Plan, authority, canary, certificate, configuration, disks, format, identity, quorum,
+    release, repair, resources, roll, scale, upgrade,
 };
 
 /// Plans one pass over a cluster.
@@ -23,8 +23,8 @@ use crate::{
 /// 5. Each node's configuration, claims and StatefulSet; what the first of them did not start with is taken
 ///    by none.
 /// 6. Formatting, for nodes whose agents ask and that may; what is formatted goes on record.
-/// 7. The next restart of a roll, the next step of brokers that leave, the next wave of partitions that
-///    move, and what of the configuration nodes take while they run.
+/// 7. The next restart of a roll, the next step of brokers and of disks that leave, the next wave of
+///    partitions that move, and what of the configuration nodes take while they run.
 /// 8. Who votes in the metadata quorum, the next step to another CA, and the features of a release that every
 ///    node has run long enough.
 /// 9. Leftovers.
@@ -135,12 +135,14 @@ fn work_on_nodes(
     }
     let roll = roll::plan(desired, observed, nodes, outdated, &watch, now);
     let scale = scale::plan(desired, observed, nodes, &roll.undone, now);
+    let disks = disks::plan(desired, observed, nodes);
     let upgrade = upgrade::finalize(desired, observed, nodes, now);
     plan.report.waiting_on.extend(canary.waiting_on());
     plan.memory = Memory {
         roll: roll.memory,
         drain: scale.drain,
         moves: scale.moves,
+        disks: disks.memory,
         raise: upgrade.memory,
         canary: canary.memory.or(roll.canary),
         rejected: canary.rejected,
@@ -150,9 +152,10 @@ fn work_on_nodes(
     plan.report.arrivals = scale.arrivals;
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.report.waiting_on.extend(scale.waiting_on);
-    plan.report.waiting_on.extend(upgrade.waiting_on);
+    plan.report.waiting_on.extend(disks.waiting_on.into_iter().chain(upgrade.waiting_on));
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
+    plan.actions.extend(disks.actions);
     plan.actions.extend(configuration::plan(desired, observed, plan.report.roll.is_some()));
     plan.actions.extend(identity::record(desired, observed));
     work_on_all(desired, observed, nodes, upgrade.actions, plan, now);
@@ -161,6 +164,7 @@ fn work_on_nodes(
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
     plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(quorum::leftovers(desired, observed, nodes));
+    plan.actions.extend(disks::leftovers(desired, observed));
     plan.actions.extend(repair::orphans(desired, observed, &configurations));
 }
 

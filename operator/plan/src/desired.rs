@@ -2,6 +2,7 @@
 //! cannot fail.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::listener::Listener;
@@ -51,7 +52,7 @@ pub struct GroupDesired {
     /// How many nodes.
     pub replicas: i32,
     /// Their volumes; the first holds the metadata log.
-    pub volumes: Vec<Volume>,
+    pub volumes: Arc<[Volume]>,
     /// CPU and memory.
     pub resources: Resources,
     /// The heap that the spec names itself, if it does.

@@ -9,7 +9,7 @@ use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::{Group, Node};
 use crate::observed::{Answer, Claim, Identity, Kafka, Observed, disk_key};
-use crate::{identity, quorum, upgrade};
+use crate::{disks, identity, quorum, upgrade};
 
 /// Why a node that waits for the word to format does not get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ fn request(
         return Err(wait("its pod is being deleted"));
     }
     let empty = empty_volumes(agent)?;
-    if let Some(volume) = unseen(identity, agent, node.id) {
+    if let Some(volume) = unseen(identity, agent, node) {
         return Err(Objection::Refuse(format!(
             "volume {volume} of this node is on record and was not found beside the empty ones: put it back"
         )));
@@ -86,12 +86,15 @@ fn empty_volumes(agent: &AgentStatus) -> Result<Vec<String>, Objection> {
     Ok(empty)
 }
 
-/// A volume on record that the agent does not see at all, as if its name had changed. What it sees
-/// empty is judged for itself.
+/// A volume of the node that is on record and that the agent does not see at all. What it sees empty is judged
+/// for itself, and what was taken out empty is missed by nobody.
 #[must_use]
-pub fn unseen<'a>(identity: &'a Identity, agent: &AgentStatus, node_id: i32) -> Option<&'a str> {
-    let mut recorded = identity.disks_of(node_id).map(|(volume, _)| volume);
-    recorded.find(|volume| !agent.disks.iter().any(|disk| disk.volume == **volume))
+pub fn unseen<'a>(identity: &'a Identity, agent: &AgentStatus, node: &Node) -> Option<&'a str> {
+    let mut recorded = identity.disks_of(node.id).map(|(volume, _)| volume);
+    recorded.find(|volume| {
+        node.volumes.iter().any(|one| one.name == **volume)
+            && !agent.disks.iter().any(|disk| disk.volume == **volume)
+    })
 }
 
 /// A disk on record must not come back empty, unless a person declared its loss.
@@ -116,8 +119,9 @@ fn check_disk(
     if node.leaving && node.group == Group::Controller && !quorum::votes(observed, node.id) {
         return Err(Objection::Wait("the spec does not ask for it any more".to_owned()));
     }
+    let is_further = disks::is_further(identity, node.id, volume);
     let on_record = identity.disks.contains_key(&disk_key(node.id, volume));
-    if on_record || is_registered(observed, node) {
+    if on_record || (is_registered(observed, node) && !is_further) {
         return check_loss(desired, observed, node, claim, &name, FORMATTED_BEFORE);
     }
     if identity.voters.is_empty() {
@@ -184,7 +188,7 @@ fn mode(
     if !node.is_controller() {
         return Ok(FormatMode::Plain);
     }
-    let metadata = desired.group(node.group).volumes.first().map(|volume| &volume.name);
+    let metadata = node.volumes.first().map(|volume| &volume.name);
     if !metadata.is_some_and(|name| empty.contains(name)) {
         return Ok(FormatMode::NoInitialControllers);
     }

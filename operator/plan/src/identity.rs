@@ -1,7 +1,7 @@
 //! Who the cluster is: its id, its first voters, and which disks are known. The identity object
 //! outlives the KafkaCluster, so that creating it again finds its data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::DiskMeta;
 use serde_json::{Value, json};
@@ -133,9 +133,14 @@ pub(crate) fn mismatches(desired: &Desired, observed: &Observed, nodes: &[Node])
     let mut found: Vec<String> = other_place(desired, identity).into_iter().collect();
     found.extend(too_few_brokers(observed, identity, nodes));
     let mut disks: Vec<(i32, &str)> = identity.disks.keys().filter_map(|key| disk(key)).collect();
-    disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
+    if identity.voters.is_empty() {
+        disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
+    }
     disks.sort_unstable();
     disks.dedup();
+    // Those of a cluster that runs are emptied and taken out.
+    let running: BTreeSet<Group> = observed.nodes_with_sets().map(|(group, _)| group).collect();
+    disks.retain(|(id, _)| !running.contains(&field(*id).0));
     found.extend(disks.into_iter().filter_map(|(id, volume)| left_out(desired, id, volume)));
     found.extend(observed.claims.values().find_map(|claim| without_rack(desired, claim)));
     found.extend(identity.voters.iter().filter_map(|(id, directory)| {
@@ -177,7 +182,7 @@ fn without_rack(desired: &Desired, claim: &Claim) -> Option<String> {
 }
 
 /// The node id and the volume of a key in the record of disks.
-fn disk(key: &str) -> Option<(i32, &str)> {
+pub(crate) fn disk(key: &str) -> Option<(i32, &str)> {
     let (id, volume) = key.split_once('/')?;
     Some((id.parse().ok()?, volume))
 }

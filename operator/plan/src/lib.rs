@@ -10,6 +10,7 @@ pub mod check;
 pub mod cluster;
 mod configuration;
 pub mod desired;
+mod disks;
 pub mod duration;
 pub mod explain;
 pub mod format;

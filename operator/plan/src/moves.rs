@@ -207,7 +207,7 @@ impl<'a> Task<'a> {
         needs: &[Partition<'_>],
         open: &[MoveMemory],
     ) -> Vec<MoveMemory> {
-        let mut placement = Placement::new(self.observed, self.nodes, self.kafka);
+        let mut placement = Placement::new(self.desired, self.observed, self.nodes, self.kafka);
         for one in open {
             placement.reserve(one, self.bytes(&one.topic, one.partition, &one.from));
         }

@@ -1,12 +1,13 @@
 //! Which nodes a cluster has: their ids, groups, roles and racks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_crds::agent::Role;
 
-use crate::desired::Desired;
+use crate::desired::{Desired, Volume};
 use crate::observed::Observed;
-use crate::{quorum, scale};
+use crate::{disks, quorum, scale};
 
 /// The first id of Dedicated controllers; brokers count from 0.
 pub const FIRST_CONTROLLER_ID: i32 = 10_000;
@@ -54,6 +55,8 @@ pub struct Node {
     pub rack: Option<String>,
     /// Whether the spec does not ask for it any more, so that it goes once nothing needs it.
     pub leaving: bool,
+    /// Its disks; the first holds the metadata log.
+    pub volumes: Arc<[Volume]>,
 }
 
 impl Node {
@@ -96,6 +99,7 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
         noted.entry((claim.group, claim.node_id)).or_insert(claim.rack.as_deref());
     }
     let voters = quorum::wished(desired);
+    let leaving = disks::leaving(desired, observed);
     let node = |(group, id)| {
         let controls = voters.contains(&id)
             || quorum::votes(observed, id)
@@ -107,14 +111,24 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
         };
         let stays =
             if group == Group::Broker { wished.contains(&id) } else { voters.contains(&id) };
-        Node { id, group, roles, rack: rack(desired, &noted, group, id), leaving: !stays }
+        let volumes = disks::of_node(desired, observed, (group, id), &leaving);
+        Node { id, group, roles, rack: rack(desired, &noted, group, id), leaving: !stays, volumes }
     };
-    ids.into_iter().map(node).collect()
+    let mut nodes: Vec<Node> = ids.into_iter().map(node).collect();
+    disks::hold_back(desired, observed, &mut nodes);
+    nodes
 }
 
 /// A broker without any vote, as far as its names go.
 pub(crate) fn broker(id: i32) -> Node {
-    Node { id, group: Group::Broker, roles: vec![Role::Broker], rack: None, leaving: true }
+    Node {
+        id,
+        group: Group::Broker,
+        roles: vec![Role::Broker],
+        rack: None,
+        leaving: true,
+        volumes: Arc::default(),
+    }
 }
 
 /// A node as far as its id tells: enough for its names.

@@ -13,9 +13,11 @@ use crate::node::{Group, Node};
 use crate::object::Kind;
 
 mod children;
+mod folders;
 mod partitions;
 
 pub use children::Children;
+pub use folders::{Folder, Folders};
 pub use partitions::{Count, Dependents, Partition, Partitions, Tally};
 
 /// An answer, or why there is none.
@@ -295,6 +297,8 @@ pub struct Kafka {
     pub throttled: BTreeMap<String, Throttled>,
     /// Brokers that are remembered to leave.
     pub leavers: BTreeMap<i32, Answer<Leaver>>,
+    /// Brokers that are remembered to give disks away.
+    pub folders: BTreeMap<i32, Answer<Folders>>,
 }
 
 impl Kafka {
@@ -320,6 +324,12 @@ impl Kafka {
     #[must_use]
     pub fn leaver(&self, broker: i32) -> Option<&Leaver> {
         self.leavers.get(&broker)?.known()
+    }
+
+    /// What lies on the disks of a broker that gives some away, if it answered.
+    #[must_use]
+    pub fn folders(&self, broker: i32) -> Option<&Folders> {
+        self.folders.get(&broker)?.known()
     }
 
     /// A partition that no other broker is in sync for, if there is one.

@@ -14,6 +14,7 @@ mod storage;
 pub(crate) use broker::cleaner_buffer_bytes;
 pub use broker::{CLEANER_BUFFER, MIN_IN_SYNC, min_in_sync, replication_factor};
 pub use controller::{BOOTSTRAP, quorum};
+pub use storage::{LOG_DIRS, log_dir, volume_of};
 
 /// What is the same in `server.properties` of all nodes of one group and the same roles. What Ottla
 /// sets wins over the user's configuration, which cannot name those keys anyway.
@@ -32,7 +33,7 @@ pub fn common(
     properties.extend(desired.config.clone());
     properties.extend(controller::common(quorum, node));
     properties.extend(listener::common(desired, node));
-    properties.extend(storage::properties(desired, node));
+    properties.extend(storage::properties(node));
     properties
 }
 

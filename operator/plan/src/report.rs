@@ -196,6 +196,16 @@ pub enum WaitingOn {
         /// Who joins or leaves, and what that waits for.
         detail: String,
     },
+    /// Disks that the spec does not ask for any more are emptied.
+    EmptyingDisks {
+        /// How far that is and what it waits for.
+        detail: String,
+    },
+    /// A disk that the spec does not ask for any more cannot be emptied.
+    DiskCannotLeave {
+        /// Why not, and what to do.
+        detail: String,
+    },
     /// Partitions are moved for another reason.
     MovingReplicas {
         /// How far that is and what it waits for.
@@ -260,6 +270,8 @@ impl WaitingOn {
             WaitingOn::AuthorityBroken { .. } => "AuthorityBroken",
             WaitingOn::RenewingAuthority { .. } => "RenewingAuthority",
             WaitingOn::ChangingVoters { .. } => "ChangingVoters",
+            WaitingOn::EmptyingDisks { .. } => "EmptyingDisks",
+            WaitingOn::DiskCannotLeave { .. } => "DiskCannotLeave",
             WaitingOn::MovingReplicas { .. } => "MovingReplicas",
             WaitingOn::KafkaUnknown { .. } => "KafkaUnknown",
             WaitingOn::LedByOthers { .. } => "LedByOthers",
@@ -285,6 +297,7 @@ impl WaitingOn {
                 | WaitingOn::CanaryFailed { .. }
                 | WaitingOn::DowngradeForbidden { .. }
                 | WaitingOn::ScaleInForbidden { .. }
+                | WaitingOn::DiskCannotLeave { .. }
         )
     }
 

@@ -7,10 +7,13 @@ use futures::StreamExt;
 use futures::stream::iter;
 use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
-    Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, Options, Quorum,
-    QuorumReplica, Security, TlsOptions, Topic,
+    Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, LogDir, Options,
+    Quorum, QuorumReplica, Security, TlsOptions, Topic,
 };
-use ottla_plan::observed::{Answer, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter};
+use ottla_plan::observed::{
+    Answer, Folder, Folders, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter,
+};
+use ottla_plan::properties::volume_of;
 
 use super::{Credentials, Ways};
 use crate::telemetry::error_chain;
@@ -75,6 +78,7 @@ async fn question(
     // and not as if it had never begun to move.
     let reassignments = reassignments(&cluster).await?;
     let leavers = leavers(&cluster, &description, memory).await;
+    let folders = folders(&cluster, &description, memory).await;
     let partitions = partitions(&cluster, &reassignments).await?;
     // After the partitions: what is seen to have arrived has its limit seen, too.
     let throttled = throttled(&cluster, memory).await?;
@@ -92,6 +96,7 @@ async fn question(
         reassignments,
         leavers,
         throttled,
+        folders,
         features: levels(&features.finalized),
         dynamic_config: dynamic_config(&cluster).await?,
     })
@@ -244,6 +249,57 @@ async fn leavers(
         }
     });
     asked.buffer_unordered(LEAVERS_AT_ONCE).collect().await
+}
+
+/// What lies on the disks of the broker that gives some away.
+async fn folders(
+    cluster: &Cluster,
+    description: &ClusterDescription,
+    memory: &Memory,
+) -> BTreeMap<i32, Answer<Folders>> {
+    let cluster = cluster.within(LEAVER_TIMEOUT);
+    let known = |id: i32| description.nodes.iter().find(|node| node.id == id);
+    let broker = memory.disks.as_ref().map(|memory| memory.broker);
+    let Some((id, node)) = broker.and_then(|id| Some((id, known(id)?))) else {
+        return BTreeMap::new();
+    };
+    if node.fenced != Some(false) {
+        let reason = "it is not alive".to_owned();
+        return BTreeMap::from([(id, Answer::Unknown { reason })]);
+    }
+    let answer = folders_of(&cluster, id).await;
+    let unknown = |error: Error| Answer::Unknown { reason: error_chain(&error) };
+    BTreeMap::from([(id, answer.map_or_else(unknown, Answer::Known))])
+}
+
+async fn folders_of(cluster: &Cluster, id: i32) -> Result<Folders, Error> {
+    let mut folders = Folders::default();
+    // Before the folders: what is seen empty then was empty while it took nothing new.
+    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
+    let cordoned = cordon.iter().flat_map(|text| text.split(',')).filter(|one| !one.is_empty());
+    folders.cordoned = cordoned.map(ToOwned::to_owned).collect();
+    for dir in cluster.describe_log_dirs(id).await? {
+        let Some(volume) = volume_of(&dir.path) else { continue };
+        folders.by_volume.insert(volume.to_owned(), folder(&dir));
+    }
+    Ok(folders)
+}
+
+fn folder(dir: &LogDir) -> Folder {
+    let bytes = |told: Option<i64>| told.and_then(|told| told.try_into().ok()).unwrap_or_default();
+    let mut folder = Folder {
+        offline: dir.error.is_some(),
+        total_bytes: bytes(dir.total_bytes),
+        usable_bytes: bytes(dir.usable_bytes),
+        ..Folder::default()
+    };
+    for replica in &dir.replicas {
+        let (topic, partition) = (replica.topic.clone(), replica.partition);
+        let replicas = if replica.is_future { &mut folder.arriving } else { &mut folder.replicas };
+        let size = bytes(Some(replica.size_bytes));
+        replicas.entry(topic).or_default().insert(partition, size);
+    }
+    folder
 }
 
 async fn leaver(cluster: &Cluster, id: i32) -> Result<Leaver, Error> {

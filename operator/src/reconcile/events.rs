@@ -51,6 +51,8 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Reassign(_) => ("Moved", "Move"),
         Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
         Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
+        Action::CordonDisks { .. } => ("DisksCordoned", "CordonDisks"),
+        Action::MoveReplicas(_) => ("ReplicasMoved", "MoveReplicas"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
         Action::RenewAuthority(_) => ("AuthorityRenewed", "RenewAuthority"),
         Action::AddVoter(_) => ("VoterAdded", "AddVoter"),
@@ -67,6 +69,10 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::AlterConfig(changes) => configured(verb, changes),
         Action::Reassign(reassign) => moved(verb, reassign),
         Action::Cordon { broker, .. } => format!("{verb} broker {broker}"),
+        Action::CordonDisks { broker, folders, .. } => {
+            format!("{verb} of broker {broker}: {}", folders.len())
+        }
+        Action::MoveReplicas(moves) => format!("{verb} of broker {}", moves.broker),
         Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
         Action::AddVoter(change) | Action::RemoveVoter(change) => format!("{verb} {}", change.id),
         Action::RaiseFeature(RaiseFeature { raise, .. }) => {

@@ -241,6 +241,10 @@ impl World {
             Action::ForgetDisks { target, disks } => self.forget_disks(target, disks),
             Action::AlterConfig(changes) => self.alter_config(changes),
             Action::Throttle(throttle) => self.throttle(throttle),
+            Action::CordonDisks { broker, folders, of_gone: true } => {
+                self.cordon_disks(*broker, folders);
+                Ok(())
+            }
             Action::Cordon { broker, cordoned: false } => {
                 self.cordon(*broker, false);
                 Ok(())
@@ -254,6 +258,8 @@ impl World {
             | Action::Delete(_)
             | Action::Reassign(_)
             | Action::Cordon { cordoned: true, .. }
+            | Action::CordonDisks { of_gone: false, .. }
+            | Action::MoveReplicas(_)
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
@@ -388,6 +394,11 @@ impl World {
                     world.cordon(*broker, true);
                     Ok(())
                 }
+                Action::CordonDisks { broker, folders, .. } => {
+                    world.cordon_disks(*broker, folders);
+                    Ok(())
+                }
+                Action::MoveReplicas(moves) => world.move_replicas(moves),
                 Action::Unregister(unregister) => world.unregister(unregister.broker),
                 Action::RaiseFeature(raise) => world.raise_feature(raise),
                 Action::RenewAuthority(renew) => {

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use ottla_plan::action::{Delete, Target};
 use ottla_plan::identity::DISKS;
 use ottla_plan::object::Kind;
+use ottla_plan::observed::disk_key;
 
 use super::World;
 use super::store::Refused;
@@ -23,8 +24,16 @@ impl World {
     ) -> Result<(), Refused> {
         self.change_disks(target, |all| all.retain(|key, _| !disks.contains(key)))?;
         let known = |disk: &&String| {
-            let id = disk.split('/').next().and_then(|id| id.parse().ok());
-            id.is_none_or(|id: i32| self.registered.contains(&id) || self.pods.contains_key(&id))
+            let key = disk.split_once('/');
+            let Some((id, volume)) = key.and_then(|(id, volume)| Some((id.parse().ok()?, volume)))
+            else {
+                return true;
+            };
+            // One that goes on without it, or one that is gone.
+            match self.pods.contains_key(&id) {
+                true => self.mounted(id).any(|one| one.1 == volume) || self.lies_on(id, volume),
+                false => self.registered.contains(&id),
+            }
         };
         if let Some(disk) = disks.iter().find(known) {
             self.broken = Some(format!("S5: disk {disk} is struck from the record"));
@@ -56,7 +65,15 @@ impl World {
         let label = child.and_then(|child| child.live.pointer(label)?.as_str());
         let suffix = name.rsplit('-').next().filter(|_| delete.kind == Kind::Secret);
         let id = label.or(suffix).and_then(|id| id.parse().ok());
-        if let Some(id) = id.filter(|_| delete.kind != Kind::ConfigMap) {
+        if delete.kind == Kind::PersistentVolumeClaim
+            && let Some(id) = id.filter(|id| self.pods.contains_key(id))
+        {
+            let volume = name.rsplit('-').next().unwrap_or_default();
+            let mounted = self.mounted(id).any(|claim| claim.0 == name);
+            if mounted || self.lies_on(id, volume) || self.seen.contains(&disk_key(id, volume)) {
+                bail!("S4: {name} is taken away and its disk is in use");
+            }
+        } else if let Some(id) = id.filter(|_| delete.kind != Kind::ConfigMap) {
             self.hold_empty(id)?;
             if delete.kind == Kind::PersistentVolumeClaim && self.lingers(id) {
                 bail!("S4: {name} is taken away and its disk was never empty");
@@ -74,14 +91,6 @@ impl World {
         }
         self.yield_pods();
         Ok(())
-    }
-
-    pub(super) fn cordon(&mut self, broker: i32, cordoned: bool) {
-        if cordoned {
-            self.cordoned.insert(broker);
-        } else {
-            self.cordoned.remove(&broker);
-        }
     }
 
     /// S1: a broker is stopped for good only when nobody needs it, and with nothing on its disks as long
@@ -108,6 +117,7 @@ impl World {
             bail!("S2: broker {id} is unregistered while it runs");
         }
         self.registered.remove(&id);
+        self.forget_folders(id);
         // Nobody misses it any more.
         self.forget_disruption(id);
         Ok(())
@@ -118,12 +128,9 @@ impl World {
         if let Some(one) = self.topics.partitions.iter().find(|one| one.moving.is_some()) {
             bail!("L1: at rest, and {}-{} moves", one.topic, one.number);
         }
-        if !self.topics.throttled.is_empty() || !self.cordoned.is_empty() {
-            bail!(
-                "L1: at rest, with limits {:?} and cordons {:?}",
-                self.topics.throttled,
-                self.cordoned
-            );
+        self.hold_disks_as_wished()?;
+        if !self.topics.throttled.is_empty() {
+            bail!("L1: at rest, with limits {:?}", self.topics.throttled);
         }
         if let Some(rate) = RATES.iter().find(|rate| self.dynamic_config.contains_key(**rate)) {
             bail!("L1: at rest, and {rate} is set");

@@ -15,7 +15,7 @@ impl World {
     pub(super) fn format(&mut self, format: &Format) -> Result<()> {
         let request = &format.request;
         let claims: Vec<(String, String)> = self
-            .claims_of(format.node_id)
+            .mounted(format.node_id)
             .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
             .collect();
         for (index, (claim, volume)) in claims.into_iter().enumerate() {

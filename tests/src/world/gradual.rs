@@ -60,6 +60,11 @@ impl World {
         if pod.seen.address.is_none() {
             return self.start(id);
         }
+        if matches!(pod.agent, Agent::Speaks(AgentState::Starting, _))
+            && self.is_bad(&pod.configuration)
+        {
+            return self.crash_again(id);
+        }
         let next = match &pod.agent {
             Agent::Speaks(AgentState::Starting | AgentState::Recovering, _) => {
                 AgentState::CatchingUp
@@ -95,16 +100,22 @@ impl World {
 
     fn start(&mut self, id: i32) -> bool {
         let bad = self.pods.get(&id).is_some_and(|pod| self.is_bad(&pod.configuration));
-        let Some(pod) = self.pods.get_mut(&id) else { return false };
-        if bad {
-            pod.seen.stuck =
-                Some("CrashLoopBackOff: back-off restarting failed container".to_owned());
-            pod.seen.restarts += 1;
-            // It goes on for ever, and nothing comes of it any more.
-            return pod.seen.restarts <= 4;
+        // Its agent asks for its disks before it starts a Kafka that ends.
+        if bad && matches!(self.first_word(id), Agent::Speaks(AgentState::Starting, _)) {
+            return self.crash_again(id);
         }
         self.start_pod(id);
         true
+    }
+
+    /// It goes on for ever, and nothing comes of it any more. Whether that is still news.
+    fn crash_again(&mut self, id: i32) -> bool {
+        let Some(pod) = self.pods.get_mut(&id) else { return false };
+        pod.agent = Agent::Absent;
+        pod.seen.address = None;
+        pod.seen.stuck = Some("CrashLoopBackOff: back-off restarting failed container".to_owned());
+        pod.seen.restarts += 1;
+        pod.seen.restarts <= 4
     }
 
     fn is_bad(&self, configuration: &str) -> bool {

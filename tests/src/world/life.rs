@@ -19,17 +19,18 @@ impl World {
 
     pub(super) fn start_pod(&mut self, id: i32) {
         let agent = self.word_on_image(id).unwrap_or_else(|| self.first_word(id));
-        let claims = self.claims_of(id).count();
+        let claims = self.mounted(id).count();
         let certificate = self.certificate_of(id);
         let now = self.now.as_second();
         let Some(pod) = self.pods.get_mut(&id) else { return };
-        if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims > 0 {
+        if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims == pod.claims.len() {
             pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
             pod.agent = agent;
             pod.certificate = certificate;
             pod.started_at_seconds = now;
             self.hold_release(id);
             self.hold_way(id);
+            self.hold_disks(id);
             if let Err(law) = self.hold_trust() {
                 self.broken.get_or_insert(format!("{law:#}"));
             }

@@ -69,7 +69,7 @@ impl World {
         let mut lingering = std::mem::take(&mut self.topics.lingering);
         let before = lingering.len();
         lingering.retain(|(_, broker)| self.is_fenced(*broker));
-        let mut any = lingering.len() < before;
+        let mut any = self.arrive() || lingering.len() < before;
         for index in 0..self.topics.partitions.len() {
             let partition = &self.topics.partitions[index];
             let Some(moving) = partition.moving.clone() else { continue };
@@ -133,7 +133,7 @@ impl World {
     }
 
     fn leaver(&self, id: i32) -> Leaver {
-        let mut leaver = Leaver { cordoned: self.cordoned.contains(&id), ..Leaver::default() };
+        let mut leaver = Leaver { cordoned: self.is_cordoned(id), ..Leaver::default() };
         for (index, one) in self.topics.partitions.iter().enumerate() {
             if one.replicas.contains(&id) || self.topics.lingering.contains(&(index, id)) {
                 let of_topic = leaver.stored.entry(one.topic.to_owned()).or_default();

@@ -43,6 +43,8 @@ pub(super) struct Pod {
     pub(super) seen: observed::Pod,
     pub(super) agent: Agent,
     pub(super) configuration: String,
+    /// The claims that it mounts.
+    pub(super) claims: BTreeSet<String>,
     pub(super) broker: bool,
     pub(super) controller: bool,
     pub(super) version: String,
@@ -114,6 +116,7 @@ impl World {
             },
             agent: Agent::Absent,
             configuration: configuration.unwrap_or_default(),
+            claims: claims_in(&live["spec"]["template"]),
             broker: !metadata["labels"][BROKER_LABEL].is_null(),
             controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
             version,
@@ -155,10 +158,17 @@ impl World {
         })
     }
 
+    /// Those of them that its pod mounts.
+    pub(super) fn mounted(&self, id: i32) -> impl Iterator<Item = (&str, &str, bool)> {
+        let pod = self.pods.get(&id);
+        self.claims_of(id)
+            .filter(move |(name, _, _)| pod.is_none_or(|pod| pod.claims.contains(*name)))
+    }
+
     /// What an agent says that has just been started.
     pub(super) fn first_word(&self, id: i32) -> Agent {
         let cluster_id = self.cluster_id();
-        for (name, volume, _) in self.claims_of(id) {
+        for (name, volume, _) in self.mounted(id) {
             match self.disks.get(name) {
                 Some(Disk::Formatted { cluster_id: found, node_id, .. })
                     if *node_id != id || Some(found) != cluster_id.as_ref() =>
@@ -195,7 +205,7 @@ impl World {
             config_hash: pod.configuration.rsplit('-').next().unwrap_or_default().to_owned(),
             state,
             reason: reason.clone(),
-            disks: self.claims_of(id).map(|(name, volume, _)| self.disk(name, volume)).collect(),
+            disks: self.mounted(id).map(|(name, volume, _)| self.disk(name, volume)).collect(),
             jvm: has_jvm(state).then(|| self.jvm(id, pod)),
             in_sync: match state {
                 AgentState::Running => InSync::Yes,
@@ -269,6 +279,7 @@ impl World {
             reassignments: self.reassignments(),
             throttled: self.throttled(),
             leavers: self.leavers(),
+            folders: self.folders(),
         })
     }
 
@@ -293,4 +304,11 @@ pub(super) fn has_jvm(state: AgentState) -> bool {
 
 fn node_id(live: &Value) -> Option<i32> {
     live.get("metadata")?.get("labels")?.get(NODE_LABEL)?.as_str()?.parse().ok()
+}
+
+/// The claims that a pod made from this template mounts.
+pub(super) fn claims_in(template: &Value) -> BTreeSet<String> {
+    let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
+    let claims = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
+    claims.map(ToOwned::to_owned).collect()
 }

@@ -39,7 +39,7 @@ impl World {
 
     /// The id of a node's metadata directory.
     fn directory_of(&self, id: i32) -> Option<String> {
-        let claim = self.claims_of(id).next()?.0.to_owned();
+        let claim = self.mounted(id).next()?.0.to_owned();
         match self.disks.get(&claim)? {
             Disk::Formatted { directory_id, .. } => Some(directory_id.clone()),
             Disk::Empty => None,

@@ -157,7 +157,7 @@ impl World {
     /// Somebody adds a partition, which Kafka gives to brokers that are alive and not cordoned. Whether
     /// there are enough, and not too many partitions yet.
     pub fn add_records(&mut self, first: usize) -> bool {
-        let serving = |id: &i32| self.serves(*id) && !self.cordoned.contains(id);
+        let serving = |id: &i32| self.serves(*id) && !self.is_cordoned(*id);
         let brokers: Vec<i32> = self.registered.iter().copied().filter(serving).collect();
         let may = brokers.len() >= REPLICAS_MAX && self.topics.partitions.len() < PARTITIONS_MAX;
         if may {
@@ -202,6 +202,7 @@ impl World {
                 partition.leader = partition.in_sync.first().copied();
             }
         }
+        self.place_replicas();
     }
 
     /// A record to each partition that takes it.

@@ -1,10 +1,13 @@
 //! Actions in words.
 
+use std::collections::BTreeSet;
+
 use super::{
-    Action, AuthorityStep, ConfigChange, Leaf, RaiseFeature, Reassign, RenewAuthority, Rewrite,
-    Target, Throttle,
+    Action, AuthorityStep, ConfigChange, Leaf, MoveReplicas, RaiseFeature, Reassign,
+    RenewAuthority, Rewrite, Target, Throttle,
 };
 use crate::observed::QuorumRecord;
+use crate::properties::volume_of;
 
 impl Action {
     /// One line for people, the same in `explain`, in logs and in golden tests.
@@ -49,6 +52,8 @@ impl Action {
             Action::Cordon { broker, cordoned: false } => {
                 format!("uncordon broker {broker}: it takes new replicas again")
             }
+            Action::CordonDisks { broker, folders, .. } => cordoned(*broker, folders),
+            Action::MoveReplicas(moves) => copied(moves),
             Action::Reassign(reassign) => moved(reassign),
             Action::Unregister(unregister) => {
                 format!("unregister broker {}: it is gone for good", unregister.broker)
@@ -96,7 +101,30 @@ fn recorded(identity: &Target, record: &QuorumRecord) -> String {
 
 fn struck(identity: &Target, disks: &[String]) -> String {
     let disks = disks.join(", ");
-    format!("strike from ConfigMap {} disks of brokers that are gone: {disks}", identity.name)
+    format!("strike from ConfigMap {} disks that are gone: {disks}", identity.name)
+}
+
+fn cordoned(broker: i32, folders: &BTreeSet<String>) -> String {
+    let volumes: Vec<&str> = folders.iter().filter_map(|folder| volume_of(folder)).collect();
+    match volumes.len() {
+        0 => format!("uncordon the disks of broker {broker}: all take new replicas"),
+        1 => format!("cordon disk {} of broker {broker}: it takes no new replicas", volumes[0]),
+        _ => format!("cordon disks {} of broker {broker}", volumes.join(", ")),
+    }
+}
+
+fn copied(moves: &MoveReplicas) -> String {
+    let each: Vec<String> = moves
+        .moves
+        .iter()
+        .flat_map(|(volume, topics)| {
+            let names = topics.iter().flat_map(|(topic, numbers)| {
+                numbers.iter().map(move |number| format!("{topic}-{number}"))
+            });
+            names.map(move |name| format!("{name} to {volume}"))
+        })
+        .collect();
+    format!("move replicas of broker {} to its other disks: {}", moves.broker, some_of(each))
 }
 
 fn raised(RaiseFeature { release, raise }: &RaiseFeature) -> String {
@@ -123,6 +151,15 @@ fn lifted(throttle: &Throttle) -> String {
 /// More partitions than these only make a sentence long.
 const MOVES_NAMED: usize = 4;
 
+fn some_of(each: Vec<String>) -> String {
+    let more = each.len().saturating_sub(MOVES_NAMED);
+    let mut named = each.into_iter().take(MOVES_NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named.push_str(&format!(", and {more} more"));
+    }
+    named
+}
+
 fn moved(reassign: &Reassign) -> String {
     let each: Vec<String> = reassign
         .partitions
@@ -134,11 +171,7 @@ fn moved(reassign: &Reassign) -> String {
             })
         })
         .collect();
-    let more = each.len().saturating_sub(MOVES_NAMED);
-    let mut named = each.into_iter().take(MOVES_NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        named.push_str(&format!(", and {more} more"));
-    }
+    let named = some_of(each);
     let rate = reassign.limit.rates.values().find_map(|change| change.to.as_deref());
     let limit = rate.map(|rate| format!(", at most {rate} bytes per second and broker"));
     format!("move partitions, {}: {named}{}", reassign.reason, limit.unwrap_or_default())

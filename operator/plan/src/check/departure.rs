@@ -1,7 +1,7 @@
 //! What must hold before something of a broker that leaves is taken away: its StatefulSet, its
 //! registration, its disks, its certificate and its configurations.
 
-use super::{Verdicts, Violation, unless, violation};
+use super::{Verdicts, Violation, disks, unless, violation};
 use crate::action::{Delete, Unregister};
 use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
@@ -37,6 +37,9 @@ pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Ve
     let owner = child.and_then(|child| quorum::owner(desired, delete.kind, name, child));
     if let Some(id) = owner {
         return controller(id, delete.kind, desired, fresh);
+    }
+    if let Some(claim) = disks::of_stayer(delete, fresh) {
+        return disks::delete(claim, desired, fresh);
     }
     let Some(id) = broker_of(delete, desired, fresh) else {
         return vec![("it belongs to a broker", Err(violation("S4", "it belongs to no broker")))];

@@ -7,7 +7,7 @@ use crate::action::Format;
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
 use crate::observed::{Claim, Observed, disk_key};
-use crate::{format, identity};
+use crate::{disks, format, identity};
 
 pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Verdicts {
     let nodes = nodes(desired, fresh);
@@ -16,11 +16,12 @@ pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Ve
         ("the cluster id is the same", same_cluster(format, fresh)),
         ("the pod is the one that is meant", same_pod(format, fresh)),
         ("the agent asks", asks(format, fresh)),
-        ("no volume on record is missing", none_unseen(format, fresh)),
     ];
     if let Ok(node) = node {
+        verdicts.push(("no volume on record is missing", none_unseen(fresh, node)));
         verdicts.extend(disks(format, desired, fresh, node));
-        verdicts.push(("its release is there to stay", stays(desired, fresh, &nodes, node)));
+        verdicts
+            .push(("its release is there to stay", stays(format, desired, fresh, &nodes, node)));
         verdicts.extend(mode(format, fresh, node));
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
@@ -48,25 +49,29 @@ fn asks(format: &Format, fresh: &Observed) -> Result<(), Violation> {
     unless(!asks, "S5", "the agent does not ask any more")
 }
 
-fn none_unseen(format: &Format, fresh: &Observed) -> Result<(), Violation> {
-    let (Some(identity), Some(agent)) = (&fresh.identity, fresh.agent(format.node_id)) else {
+fn none_unseen(fresh: &Observed, node: &Node) -> Result<(), Violation> {
+    let (Some(identity), Some(agent)) = (&fresh.identity, fresh.agent(node.id)) else {
         return Ok(());
     };
-    let unseen = format::unseen(identity, agent, format.node_id).is_some();
+    let unseen = format::unseen(identity, agent, node).is_some();
     unless(unseen, "S5", "a volume on record was not found beside the empty ones")
 }
 
 /// What a release formats that is watched, the one before might not read.
 fn stays(
+    format: &Format,
     desired: &Desired,
     fresh: &Observed,
     nodes: &[Node],
     node: &Node,
 ) -> Result<(), Violation> {
-    let known =
-        fresh.identity.as_ref().is_some_and(|identity| identity.disks_of(node.id).next().is_some());
+    let identity = fresh.identity.as_ref();
+    let known = identity.is_some_and(|one| one.disks_of(node.id).next().is_some());
+    let is_further =
+        |volume: &String| identity.is_some_and(|one| disks::is_further(one, node.id, volume));
+    let new = !known || format.request.volumes.iter().any(is_further);
     unless(
-        !known && format::waits_for_release(desired, fresh, nodes, node),
+        new && format::waits_for_release(desired, fresh, nodes, node),
         "S5",
         "the release that would format it is not there to stay yet",
     )
@@ -87,6 +92,9 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
         identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
     };
     let unmissed = format::needs_no_word(desired, fresh, node);
+    let identity = fresh.identity.as_ref();
+    let is_further =
+        |volume: &str| identity.is_some_and(|one| disks::is_further(one, node.id, volume));
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
         .map(|volume| {
@@ -95,7 +103,9 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
             Disk {
                 name,
                 claim,
-                perhaps_used: !unmissed && (on_record(volume) || registered || restored),
+                perhaps_used: !unmissed
+                    && !is_further(volume)
+                    && (on_record(volume) || registered || restored),
             }
         })
         .collect();

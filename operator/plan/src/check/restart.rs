@@ -1,6 +1,6 @@
 //! What must hold before a pod is deleted so that it starts anew.
 
-use super::{Verdicts, Violation, find, unless, violation};
+use super::{Verdicts, Violation, disks, find, unless, violation};
 use crate::action::RestartPod;
 use crate::desired::Desired;
 use crate::node::{Node, nodes};
@@ -23,13 +23,21 @@ pub(super) fn guards(restart: &RestartPod, desired: &Desired, fresh: &Observed) 
         ),
     ];
     match &node {
-        Ok(node) if idle => verdicts.push(("its claims stay", claims_stay(fresh, node))),
-        Ok(node) => verdicts.extend(serving(desired, fresh, &nodes, node)),
+        Ok(node) if idle => verdicts.extend([
+            ("its claims stay", claims_stay(fresh, node)),
+            (DISKS, disks::left_out(restart, desired, fresh, node)),
+        ]),
+        Ok(node) => {
+            verdicts.extend(serving(desired, fresh, &nodes, node));
+            verdicts.push((DISKS, disks::left_out(restart, desired, fresh, node)));
+        }
         Err(_) => {}
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
     verdicts
 }
+
+const DISKS: &str = "it goes on without no disk that it needs";
 
 fn same_pod(restart: &RestartPod, pod: Option<&Pod>) -> Result<(), Violation> {
     let pod = pod.ok_or_else(|| violation("S7", "the pod is gone"))?;

@@ -1,6 +1,7 @@
 //! Volumes of a group of nodes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ottla_crds::kafka_cluster::storage::Storage;
 
@@ -8,7 +9,7 @@ use super::Problems;
 use crate::quantity;
 
 /// One volume of each node of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Volume {
     /// Its name.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct Volume {
     pub class: Option<String>,
 }
 
-pub(super) fn parse(field: &str, storage: &Storage, problems: &mut Problems) -> Vec<Volume> {
+pub(super) fn parse(field: &str, storage: &Storage, problems: &mut Problems) -> Arc<[Volume]> {
     let field = format!("{field}.storage.volumes");
     let mut names = BTreeSet::new();
     if storage.volumes.is_empty() {
@@ -48,5 +49,5 @@ pub(super) fn parse(field: &str, storage: &Storage, problems: &mut Problems) -> 
     if let Some((_, others)) = volumes.split_first_mut() {
         others.sort_by(|one, other| one.name.cmp(&other.name));
     }
-    volumes
+    volumes.into()
 }

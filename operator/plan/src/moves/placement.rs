@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::kafka_cluster::status::MoveMemory;
 
+use crate::desired::Desired;
 use crate::node::Node;
 use crate::observed::{Kafka, Observed, Partition};
 use crate::roll;
@@ -28,11 +29,23 @@ struct Target {
 
 impl Placement {
     /// Of the brokers that stay, those that are well.
-    pub(super) fn new(observed: &Observed, nodes: &[Node], kafka: &Kafka) -> Placement {
+    pub(super) fn new(
+        desired: &Desired,
+        observed: &Observed,
+        nodes: &[Node],
+        kafka: &Kafka,
+    ) -> Placement {
         let stays = |node: &&Node| node.is_broker() && !node.leaving && kafka.is_alive(node.id);
         let well = |node: &&Node| roll::is_well(observed, node).is_ok();
         let targets = nodes.iter().filter(stays).filter(well).map(|node| {
-            (node.id, Target { replicas: 0, leads: 0, free_bytes: free_bytes(observed, node.id) })
+            (
+                node.id,
+                Target {
+                    replicas: 0,
+                    leads: 0,
+                    free_bytes: free_bytes(desired, observed, node.id),
+                },
+            )
         });
         let mut placement = Placement {
             targets: targets.collect(),
@@ -111,10 +124,13 @@ impl Placement {
     }
 }
 
-fn free_bytes(observed: &Observed, id: i32) -> u64 {
+/// New replicas may come to any of its disks but for those that leave.
+fn free_bytes(desired: &Desired, observed: &Observed, id: i32) -> u64 {
     let disks = observed.agent(id).map(|agent| agent.disks.as_slice()).unwrap_or_default();
+    let stays = |name: &str| desired.brokers.volumes.iter().any(|volume| volume.name == name);
     let free = disks
         .iter()
+        .filter(|disk| stays(&disk.volume))
         .map(|disk| disk.available_bytes.saturating_sub(disk.total_bytes / KEPT_FREE_PART));
     free.min().unwrap_or_default()
 }

@@ -28,6 +28,8 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::ChangingVoters { detail }
             | WaitingOn::AuthorityBroken { detail }
             | WaitingOn::RenewingAuthority { detail }
+            | WaitingOn::EmptyingDisks { detail }
+            | WaitingOn::DiskCannotLeave { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
             WaitingOn::DiskStaysLarger { claim, size } => {
@@ -47,8 +49,7 @@ impl fmt::Display for WaitingOn {
                 partitions(*count, example)
             ),
             WaitingOn::UnderReplicated { count, example } => {
-                let verb = if *count == 1 { "lacks" } else { "lack" };
-                write!(out, "{} {verb} an in-sync replica", partitions(*count, example))
+                out.write_str(&under_replicated(*count, example))
             }
             WaitingOn::PodStuck { node, detail }
             | WaitingOn::AgentUnknown { node, detail }
@@ -81,6 +82,11 @@ fn mistakes(problems: &[Problem]) -> String {
     let texts: Vec<String> =
         problems.iter().map(|one| format!("{}: {}", one.field, one.sentence)).collect();
     texts.join("; ")
+}
+
+fn under_replicated(count: usize, example: &str) -> String {
+    let verb = if count == 1 { "lacks" } else { "lack" };
+    format!("{} {verb} an in-sync replica", partitions(count, example))
 }
 
 fn draining(ids: &[i32], detail: &str) -> String {

@@ -8,14 +8,14 @@ use ottla_crds::agent::NodeDocument;
 use serde_json::{Value, json};
 
 use super::{claim, config_map, owned_metadata, pod, stateful_set};
-use crate::desired::Desired;
+use crate::desired::{Desired, Volume};
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{Group, Node};
 use crate::object::{Common, hash};
 use crate::observed::Observed;
 use crate::{properties, quorum};
 
-/// What all nodes of one group and the same roles have in common.
+/// What all nodes of one group with the same roles and disks have in common.
 pub struct Blueprint<'a> {
     /// What the cluster is to be.
     pub desired: &'a Desired,
@@ -35,6 +35,9 @@ pub struct Blueprint<'a> {
     pub(super) claims: Vec<Arc<Common>>,
 }
 
+/// What tells kinds of nodes apart: their group, whether they are controllers, and their disks.
+type Kind = (Group, bool, Arc<[Volume]>);
+
 /// The blueprints of a cluster's nodes.
 pub struct Blueprints<'a> {
     desired: &'a Desired,
@@ -44,7 +47,7 @@ pub struct Blueprints<'a> {
     bootstrap: BTreeSet<i32>,
     /// How many brokers there are.
     brokers: usize,
-    kinds: BTreeMap<(Group, bool), Blueprint<'a>>,
+    kinds: BTreeMap<Kind, Blueprint<'a>>,
 }
 
 impl<'a> Blueprints<'a> {
@@ -65,7 +68,8 @@ impl<'a> Blueprints<'a> {
     /// The blueprint that a node is built from.
     pub fn of(&mut self, node: &Node) -> &Blueprint<'a> {
         let (desired, cluster_id) = (self.desired, self.cluster_id);
-        self.kinds.entry((node.group, node.is_controller())).or_insert_with(|| {
+        let kind = (node.group, node.is_controller(), Arc::clone(&node.volumes));
+        self.kinds.entry(kind).or_insert_with(|| {
             let template = pod::common(desired, node);
             Blueprint {
                 desired,

@@ -17,7 +17,7 @@ use crate::report::WaitingOn;
 /// The claims of one node.
 #[must_use]
 pub fn of_node(blueprint: &Blueprint<'_>, observed: &Observed, node: &Node) -> Vec<Object> {
-    let volumes = blueprint.desired.group(node.group).volumes.iter().zip(&blueprint.claims);
+    let volumes = node.volumes.iter().zip(&blueprint.claims);
     volumes.map(|(volume, common)| claim(blueprint, observed, node, volume, common)).collect()
 }
 
@@ -67,8 +67,7 @@ fn own(
 
 /// What is the same in the claims of all nodes of a kind, one a volume.
 pub(super) fn common(desired: &Desired, cluster_id: &str, node: &Node) -> Vec<Arc<Common>> {
-    let volumes = desired.group(node.group).volumes.iter();
-    let each = volumes.map(|volume| {
+    let each = node.volumes.iter().map(|volume| {
         let mut metadata = kept_metadata(desired, "");
         metadata["labels"][GROUP_LABEL] = node.group.word().into();
         metadata["labels"][VOLUME_LABEL] = volume.name.as_str().into();
@@ -93,8 +92,8 @@ fn spec(volume: &Volume) -> Value {
 /// Claims that hold more than the spec asks for.
 pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
     let of_node = |node: &Node| {
-        let volumes = desired.group(node.group).volumes.iter();
-        volumes
+        node.volumes
+            .iter()
             .filter_map(|volume| {
                 let claim = desired.names.claim(node, &volume.name);
                 let live = &observed.child(Kind::PersistentVolumeClaim, &claim)?.live;

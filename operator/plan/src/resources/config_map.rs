@@ -66,7 +66,7 @@ pub fn config_hash(object: &Object) -> &str {
 /// The node document of all nodes of a kind, but for what is a node's own.
 pub(super) fn document(desired: &Desired, cluster_id: &str, node: &Node) -> NodeDocument {
     let group = desired.group(node.group);
-    let volumes: Vec<String> = group.volumes.iter().map(|volume| volume.name.clone()).collect();
+    let volumes: Vec<String> = node.volumes.iter().map(|volume| volume.name.clone()).collect();
     NodeDocument {
         cluster: desired.names.cluster.clone(),
         cluster_id: cluster_id.to_owned(),

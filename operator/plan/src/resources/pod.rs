@@ -116,7 +116,7 @@ fn spec(desired: &Desired, node: &Node, group: &GroupDesired) -> Value {
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": { "type": "RuntimeDefault" },
         },
-        "containers": [container::kafka(desired, group)],
+        "containers": [container::kafka(desired, node, group)],
         "affinity": group.pod.affinity.clone().unwrap_or_else(|| apart(desired, node)),
         "tolerations": tolerations(group),
     });

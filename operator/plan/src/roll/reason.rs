@@ -12,7 +12,7 @@ use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
-use crate::properties::{BOOTSTRAP, CLEANER_BUFFER};
+use crate::properties::{BOOTSTRAP, CLEANER_BUFFER, LOG_DIRS};
 use crate::quorum;
 use crate::repair::Wanted;
 use crate::resources::{config_map, stateful_set};
@@ -29,8 +29,8 @@ struct Case<'a> {
 
 /// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
 /// another wish.
-const WISHES: [fn(&Case<'_>) -> Option<String>; 7] =
-    [release, image, roles, quorum, configuration, java, template];
+const WISHES: [fn(&Case<'_>) -> Option<String>; 8] =
+    [release, image, roles, quorum, disks, configuration, java, template];
 
 /// Everything that the spec asks a node to restart for, as one sentence; `None` where nothing does.
 /// `outdated` is whether its pod would be made differently today.
@@ -125,8 +125,22 @@ fn quorum(case: &Case<'_>) -> Option<String> {
     (before != after).then(|| format!("it finds the quorum by the controllers {}", ids.join(", ")))
 }
 
-/// Keys that other checks name: what nodes find the quorum by, and what follows the heap.
-const NAMED_BY_OTHERS: [&str; 2] = [BOOTSTRAP, CLEANER_BUFFER];
+fn disks(case: &Case<'_>) -> Option<String> {
+    let before = config_map::mounted_document(case.observed, case.pod)?.volumes;
+    let new = case.node.volumes.iter().filter(|volume| !before.contains(&volume.name));
+    let new: Vec<&str> = new.map(|volume| volume.name.as_str()).collect();
+    let has = |name: &String| case.node.volumes.iter().any(|volume| volume.name == *name);
+    let gone: Vec<&str> = before.iter().filter(|name| !has(name)).map(String::as_str).collect();
+    let of = |what: &str, names: &[&str]| {
+        (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
+    };
+    let changes = [of("it gets another disk", &new), of("an empty disk of it goes", &gone)];
+    let changes: Vec<String> = changes.into_iter().flatten().collect();
+    (!changes.is_empty()).then(|| changes.join(", "))
+}
+
+/// Keys that other checks name: what nodes find the quorum by, what follows the heap, and disks.
+const NAMED_BY_OTHERS: [&str; 3] = [BOOTSTRAP, CLEANER_BUFFER, LOG_DIRS];
 
 /// Whether a key follows the roles of a node.
 fn of_roles(key: &str) -> bool {

@@ -362,6 +362,7 @@ mod tests {
     use ottla_crds::agent::Role;
 
     use super::*;
+    use crate::node::broker;
     use crate::observed::Voter;
 
     /// Whether voter 0 may stop, where each voter has not had everything for so many milliseconds.
@@ -370,8 +371,8 @@ mod tests {
             (id, Voter { behind_milliseconds: *behind_milliseconds, ..Voter::default() })
         });
         let kafka = Kafka { leader, voters: voters.collect(), ..Kafka::default() };
-        let roles = vec![Role::Controller];
-        let node = Node { id: 0, group: Group::Controller, roles, rack: None, leaving: false };
+        let group = Group::Controller;
+        let node = Node { group, roles: vec![Role::Controller], leaving: false, ..broker(0) };
         quorum(&kafka, &node, wished).is_ok()
     }
 

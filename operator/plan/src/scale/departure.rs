@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ottla_crds::kafka_cluster::status::DrainMemory;
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
-use super::CORDONS_FROM;
+use super::has_cordons;
 use crate::action::{Action, Delete, Target, Unregister};
 use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
@@ -110,7 +110,7 @@ impl Case<'_> {
             (None, Some(true)) => Departure {
                 actions: vec![Action::Unregister(Unregister {
                     broker: id,
-                    uncordon: self.has_cordons(),
+                    uncordon: has_cordons(self.kafka),
                 })],
                 ..Departure::default()
             },
@@ -118,15 +118,10 @@ impl Case<'_> {
         }
     }
 
-    fn has_cordons(&self) -> bool {
-        let level = self.kafka.features.get("metadata.version").copied().unwrap_or_default();
-        level >= CORDONS_FROM
-    }
-
     /// Puts the cordon to what it has to be, where Kafka has any and the broker answers.
     fn cordon(&self, id: i32) -> impl Iterator<Item = Action> {
         let wanted = self.leaving.contains(&id);
-        let found = self.kafka.leaver(id).filter(|_| self.has_cordons());
+        let found = self.kafka.leaver(id).filter(|_| has_cordons(self.kafka));
         let may = self.may_begin || !wanted;
         let differs = found.is_some_and(|found| found.cordoned != wanted && may);
         differs.then_some(Action::Cordon { broker: id, cordoned: wanted }).into_iter()

@@ -9,8 +9,9 @@ use ottla_kafka::{
 };
 use ottla_plan::Action;
 use ottla_plan::action::{
-    self, ChangeVoter, ListChange, RaiseFeature, Reassign, Throttle, Unregister,
+    self, ChangeVoter, ListChange, MoveReplicas, RaiseFeature, Reassign, Throttle, Unregister,
 };
+use ottla_plan::properties::log_dir;
 use ottla_plan::release::Raise;
 use tokio::time::Instant;
 
@@ -33,6 +34,10 @@ pub async fn change(
         Action::ElectLeaders(partitions) => elect(&cluster, partitions).await,
         Action::Throttle(change) => throttle(&cluster, change).await,
         Action::Cordon { broker, cordoned } => cordon(&cluster, *broker, *cordoned).await,
+        Action::CordonDisks { broker, folders, .. } => {
+            cordon_disks(&cluster, *broker, folders).await
+        }
+        Action::MoveReplicas(moves) => move_replicas(&cluster, moves).await,
         Action::Reassign(change) => reassign(&cluster, change).await,
         Action::RaiseFeature(RaiseFeature { raise, .. }) => raise_feature(&cluster, raise).await,
         Action::AddVoter(change) => add_voter(&cluster, change).await,
@@ -186,6 +191,35 @@ async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), Re
     let change = ConfigChange { name: CORDONED.to_owned(), operation };
     let broker = ConfigResource::Node(broker);
     cluster.alter_config(&broker, &[change], false).await.map_err(refusal)
+}
+
+async fn cordon_disks(
+    cluster: &Cluster,
+    broker: i32,
+    folders: &BTreeSet<String>,
+) -> Result<(), ReachError> {
+    let paths: Vec<&str> = folders.iter().map(String::as_str).collect();
+    let operation = match paths.is_empty() {
+        true => ConfigOperation::Delete,
+        false => ConfigOperation::Set(paths.join(",")),
+    };
+    let change = ConfigChange { name: CORDONED.to_owned(), operation };
+    let node = ConfigResource::Node(broker);
+    cluster.alter_config(&node, &[change], false).await.map_err(refusal)?;
+    let shown = until_shown(|| async {
+        let found = cluster.describe_config_key(&node, CORDONED).await?.unwrap_or_default();
+        let found: BTreeSet<&str> = found.split(',').filter(|one| !one.is_empty()).collect();
+        Ok(found.iter().eq(paths.iter()))
+    });
+    shown.await.map_err(ReachError::Kafka)
+}
+
+/// What the broker does not hold any more has nothing to move.
+async fn move_replicas(cluster: &Cluster, moves: &MoveReplicas) -> Result<(), ReachError> {
+    let by_path = moves.moves.iter().map(|(volume, topics)| (log_dir(volume), topics.clone()));
+    let refused = cluster.move_replicas(moves.broker, &by_path.collect()).await;
+    let errors = refused.map_err(refusal)?.into_iter().map(|one| one.error);
+    first_refusal(errors).map_or(Ok(()), |error| Err(refusal(error)))
 }
 
 async fn reassign(cluster: &Cluster, change: &Reassign) -> Result<(), ReachError> {

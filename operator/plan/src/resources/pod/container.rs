@@ -6,11 +6,12 @@ use ottla_crds::agent::{
 use serde_json::{Map, Value, json};
 
 use crate::desired::{Desired, GroupDesired};
+use crate::node::Node;
 
 /// Name of the container.
 pub const NAME: &str = "kafka";
 
-pub(super) fn kafka(desired: &Desired, group: &GroupDesired) -> Value {
+pub(super) fn kafka(desired: &Desired, node: &Node, group: &GroupDesired) -> Value {
     let mut container = json!({
         "name": NAME,
         "image": desired.image,
@@ -27,7 +28,7 @@ pub(super) fn kafka(desired: &Desired, group: &GroupDesired) -> Value {
             "readOnlyRootFilesystem": true,
             "capabilities": { "drop": ["ALL"] },
         },
-        "volumeMounts": mounts(group),
+        "volumeMounts": mounts(node),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
     let resources = resources(group);
@@ -57,13 +58,13 @@ fn liveness() -> Value {
     })
 }
 
-fn mounts(group: &GroupDesired) -> Vec<Value> {
+fn mounts(node: &Node) -> Vec<Value> {
     let mut mounts = vec![
         json!({ "name": "config", "mountPath": CONFIG_FOLDER, "readOnly": true }),
         json!({ "name": "tls", "mountPath": TLS_FOLDER, "readOnly": true }),
         json!({ "name": "tmp", "mountPath": "/tmp" }),
     ];
-    mounts.extend(group.volumes.iter().map(|volume| {
+    mounts.extend(node.volumes.iter().map(|volume| {
         json!({
             "name": format!("disk-{}", volume.name),
             "mountPath": format!("{VOLUMES_FOLDER}/{}", volume.name),

@@ -15,7 +15,7 @@ pub(super) fn all(desired: &Desired, node: &Node, configuration: &Object) -> Vec
         }),
         json!({ "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } }),
     ];
-    volumes.extend(desired.group(node.group).volumes.iter().map(|volume| {
+    volumes.extend(node.volumes.iter().map(|volume| {
         json!({
             "name": format!("disk-{}", volume.name),
             "persistentVolumeClaim": { "claimName": desired.names.claim(node, &volume.name) },

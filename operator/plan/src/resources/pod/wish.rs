@@ -23,7 +23,7 @@ pub(in super::super) fn common(
     node: &Node,
 ) -> String {
     let group = desired.group(node.group);
-    let volumes: Vec<&str> = group.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let volumes: Vec<&str> = node.volumes.iter().map(|volume| volume.name.as_str()).collect();
     hash(&(
         (&desired.version, &desired.own_image, &desired.config, &desired.listeners),
         (&node.roles, bootstrap, properties::replication_factor(brokers)),

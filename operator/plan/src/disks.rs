@@ -1,0 +1,190 @@
+//! Which disks a node has: those that the spec asks for, as far as it may have them already, and those that
+//! it does not ask for any more and that are not empty yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::action::{Action, Delete, Target};
+use crate::desired::{Desired, Volume};
+use crate::identity::disk;
+use crate::node::{Group, Node, of_id};
+use crate::object::Kind;
+use crate::observed::{Claim, Identity, Kafka, Observed, disk_key};
+use crate::properties::log_dir;
+use crate::resources::config_map;
+use crate::{quantity, quorum, upgrade};
+
+mod departure;
+
+pub(crate) use departure::plan;
+
+/// Disks that the spec does not ask for any more, by node. One that neither a node's pod has nor its next life
+/// would have was left out when it was empty. Of a restored identity nobody knows which disks were in use.
+pub(crate) fn leaving<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+) -> BTreeMap<i32, BTreeSet<&'a str>> {
+    let mut found: BTreeMap<i32, BTreeSet<&str>> = BTreeMap::new();
+    let Some(identity) = &observed.identity else { return found };
+    let on_record = identity.disks.keys().filter_map(|key| disk(key));
+    let claims = observed.claims.values().filter(|_| identity.voters.is_empty());
+    let claimed = claims.map(|claim| (claim.node_id, claim.volume.as_str()));
+    for (id, volume) in on_record.chain(claimed) {
+        let group = desired.group(quorum::group(id));
+        let wished = group.volumes.iter().any(|one| one.name == volume);
+        if !wished && is_mounted(desired, observed, id, volume) {
+            found.entry(id).or_default().insert(volume);
+        }
+    }
+    found
+}
+
+/// Whether a node's next pod would have a disk, or its pod has it.
+fn is_mounted(desired: &Desired, observed: &Observed, id: i32, volume: &str) -> bool {
+    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)));
+    let next = set.is_none_or(|set| volumes_in(&set.live).any(|mounted| mounted == volume));
+    next || has(observed, id, volume) != Some(false)
+}
+
+/// Whether a node's pod has a disk; `None` where nobody knows.
+pub(crate) fn has(observed: &Observed, id: i32, volume: &str) -> Option<bool> {
+    let Some(pod) = observed.pods.get(&id).filter(|pod| !pod.terminating) else {
+        return Some(false);
+    };
+    let document = config_map::mounted_document(observed, pod)?;
+    Some(document.volumes.iter().any(|mounted| mounted == volume))
+}
+
+/// The disks that the next pod of a StatefulSet mounts.
+pub(crate) fn volumes_in(set: &Value) -> impl Iterator<Item = &str> {
+    let volumes = set.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
+    let names = volumes.into_iter().flatten().filter_map(|volume| volume.get("name")?.as_str());
+    names.filter_map(|name| name.strip_prefix("disk-"))
+}
+
+/// The disks of a node.
+pub(crate) fn of_node(
+    desired: &Desired,
+    observed: &Observed,
+    (group, id): (Group, i32),
+    leaving: &BTreeMap<i32, BTreeSet<&str>>,
+) -> Arc<[Volume]> {
+    let wished = &desired.group(group).volumes;
+    let needed = leaving.get(&id).into_iter().flatten();
+    // All go at once, so that the node restarts once.
+    if needed.clone().all(|volume| is_released(observed, group, id, volume)) {
+        return Arc::clone(wished);
+    }
+    let mut needed: Vec<Volume> =
+        needed.map(|volume| as_it_is(desired, observed, (group, id), volume)).collect();
+    let (first, others) = wished.split_at(wished.len().min(1));
+    needed.extend_from_slice(others);
+    needed.sort_by(|one, other| one.name.cmp(&other.name));
+    first.iter().cloned().chain(needed).collect()
+}
+
+/// A disk that the spec does not name any more, as its claim is.
+fn as_it_is(
+    desired: &Desired,
+    observed: &Observed,
+    (group, id): (Group, i32),
+    volume: &str,
+) -> Volume {
+    let claim = desired.names.claim(&of_id(id), volume);
+    let live = observed.child(Kind::PersistentVolumeClaim, &claim).map(|child| &*child.live);
+    let text = |pointer: &str| live?.pointer(pointer)?.as_str().map(ToOwned::to_owned);
+    let like = desired.group(group).volumes.first().map(|first| first.size.clone());
+    let size = text("/spec/resources/requests/storage").or(like).unwrap_or_default();
+    Volume {
+        name: volume.to_owned(),
+        size_bytes: quantity::bytes(&size).unwrap_or_default(),
+        size,
+        class: text("/spec/storageClassName"),
+    }
+}
+
+/// Whether a node can do without a disk that the spec does not ask for: it was seen empty while it took
+/// nothing new. A broker that Kafka does not know holds nothing at all. Of one that Kafka took offline nobody knows what is on it: then all that the broker has must be
+/// in sync elsewhere. A controller's further disks hold nothing.
+pub(crate) fn is_released(observed: &Observed, group: Group, id: i32, volume: &str) -> bool {
+    if group == Group::Controller {
+        return true;
+    }
+    if observed.kafka.known().is_some_and(|kafka| knows_nothing_of(kafka, id)) {
+        return true;
+    }
+    let memory = observed.memory.disks.as_ref();
+    let remembered = memory.is_some_and(|memory| {
+        memory.broker == id && memory.volumes.iter().any(|known| known == volume)
+    });
+    let Some(kafka) = observed.kafka.known().filter(|_| remembered) else { return false };
+    let Some(folders) = kafka.folders(id) else { return false };
+    match folders.by_volume.get(volume) {
+        Some(folder) if folder.offline => kafka.no_copy_elsewhere(id).is_none(),
+        Some(folder) => folder.is_empty() && folders.cordoned.contains(&log_dir(volume)),
+        None => false,
+    }
+}
+
+fn knows_nothing_of(kafka: &Kafka, broker: i32) -> bool {
+    kafka.leader.is_some()
+        && !kafka.brokers.contains_key(&broker)
+        && kafka.partitions.held_by(broker) == 0
+}
+
+/// Takes further disks from nodes that run while another release is watched: the release before might not
+/// read what it formats, so that such a disk would wait empty, and the node with it.
+pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Node]) {
+    let Some(identity) = &observed.identity else { return };
+    if !upgrade::keeps_disks_empty(desired, observed, nodes) {
+        return;
+    }
+    for node in nodes {
+        let is_further = |volume: &Volume| is_further(identity, node.id, &volume.name);
+        if node.volumes.iter().any(is_further) {
+            let others = node.volumes.iter().filter(|volume| !is_further(volume));
+            node.volumes = others.cloned().collect();
+        }
+    }
+}
+
+/// Whether a disk comes to a node that has others: it is not on record, and they are. What a restored
+/// identity does not know may still have been there.
+pub(crate) fn is_further(identity: &Identity, node_id: i32, volume: &str) -> bool {
+    !identity.voters.is_empty()
+        && !identity.disks.contains_key(&disk_key(node_id, volume))
+        && identity.disks_of(node_id).next().is_some()
+}
+
+/// Claims that nothing ever used: of disks that the spec asked for, and not any more before a node had them.
+pub(crate) fn leftovers(desired: &Desired, observed: &Observed) -> Vec<Action> {
+    let Some(identity) = observed.identity.as_ref().filter(|one| !one.voters.is_empty()) else {
+        return Vec::new();
+    };
+    let unused = observed.claims.iter().filter(|(_, claim)| {
+        let wished = &desired.group(claim.group).volumes;
+        !claim.bound
+            && !claim.terminating
+            && !wished.iter().any(|one| one.name == claim.volume)
+            && !identity.disks.contains_key(&disk_key(claim.node_id, &claim.volume))
+            && !is_in_use(desired, observed, claim)
+    });
+    let delete = unused.filter_map(|(name, _)| {
+        let child = observed.child(Kind::PersistentVolumeClaim, name).filter(|one| one.ours)?;
+        Some(Action::Delete(Delete {
+            kind: Kind::PersistentVolumeClaim,
+            target: Target::of(name, child),
+            reason: "no node ever had its disk, and the spec does not ask for it".to_owned(),
+        }))
+    });
+    delete.collect()
+}
+
+/// Whether a pod has a claim, or its next life would.
+pub(crate) fn is_in_use(desired: &Desired, observed: &Observed, claim: &Claim) -> bool {
+    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(claim.node_id)));
+    let mounts = set.is_some_and(|set| volumes_in(&set.live).any(|one| one == claim.volume));
+    mounts || has(observed, claim.node_id, &claim.volume) != Some(false)
+}

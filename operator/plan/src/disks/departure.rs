@@ -1,0 +1,325 @@
+//! Disks that the spec does not ask for any more leave, one broker after another: cordoned, emptied by moves to
+//! the broker's other disks, left out of its next life, struck from the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottla_crds::kafka_cluster::status::DisksMemory;
+use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
+
+use super::leaving;
+use crate::action::{Action, Delete, MoveReplicas, Target};
+use crate::desired::{Desired, Volume};
+use crate::disks;
+use crate::node::Node;
+use crate::object::Kind;
+use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
+use crate::properties::log_dir;
+use crate::report::WaitingOn;
+use crate::roll;
+use crate::scale::has_cordons;
+
+/// So many replicas of a broker are copied at once.
+const MOVED_AT_ONCE: usize = 20;
+
+/// Kafka's word for all folders of a broker, in the key for those that take no new replicas.
+const ALL: &str = "*";
+
+/// This part of a disk stays free.
+const KEPT_FREE_PART: u64 = 20;
+
+/// What disks that leave come to in one pass.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub(crate) memory: Option<DisksMemory>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) waiting_on: Option<WaitingOn>,
+}
+
+/// Plans the next step. A broker that gives disks away is remembered before anything is done, so that it is
+/// asked what lies on them.
+pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Steps {
+    let before = observed.memory.disks.clone();
+    let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
+        return Steps { memory: before, ..Steps::default() };
+    };
+    let leaving = leaving(desired, observed);
+    let broker = |id: i32| nodes.iter().find(|node| node.id == id && node.is_broker());
+    if let Some((node, memory)) = before.and_then(|one| Some((broker(one.broker)?, one))) {
+        let case = Case::new(desired, observed, kafka, node, memory, leaving.get(&node.id));
+        let steps = case.plan();
+        if steps.memory.is_some() {
+            return steps;
+        }
+    }
+    let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
+    let next = leaving.keys().filter(stays).min_by_key(|id| (!kafka.is_alive(**id), **id));
+    next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
+}
+
+fn begin(broker: i32, volumes: &BTreeSet<&str>) -> Steps {
+    let volumes: Vec<String> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
+    let detail = format!("{} of broker {broker}: about to be emptied", spell(&volumes));
+    Steps {
+        memory: Some(DisksMemory { broker, volumes }),
+        waiting_on: Some(WaitingOn::EmptyingDisks { detail }),
+        ..Steps::default()
+    }
+}
+
+fn spell(volumes: &[String]) -> String {
+    format!("{} {}", if volumes.len() == 1 { "disk" } else { "disks" }, volumes.join(", "))
+}
+
+/// The broker that gives disks away.
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    kafka: &'a Kafka,
+    node: &'a Node,
+    memory: DisksMemory,
+    /// Disks that its pod has, and that the spec does not ask for.
+    still: BTreeSet<String>,
+    /// Disks that its pod surely does without.
+    gone: BTreeSet<String>,
+}
+
+impl<'a> Case<'a> {
+    fn new(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        kafka: &'a Kafka,
+        node: &'a Node,
+        mut memory: DisksMemory,
+        leaving: Option<&BTreeSet<&str>>,
+    ) -> Case<'a> {
+        let known: BTreeSet<String> = memory.volumes.iter().cloned().collect();
+        let leaving = leaving.into_iter().flatten().map(|volume| (*volume).to_owned());
+        let all: BTreeSet<String> = leaving.chain(known).collect();
+        memory.volumes = all.iter().cloned().collect();
+        let runs = roll::is_well(observed, node).is_ok();
+        let without = |name: &String| runs && disks::has(observed, node.id, name) == Some(false);
+        let (gone, there): (BTreeSet<String>, BTreeSet<String>) =
+            all.into_iter().partition(without);
+        let wished = &desired.group(node.group).volumes;
+        let is_wished = |name: &String| wished.iter().any(|volume| volume.name == *name);
+        let still = there.into_iter().filter(|name| !is_wished(name)).collect();
+        Case { desired, observed, kafka, node, memory, still, gone }
+    }
+
+    fn plan(&self) -> Steps {
+        if self.node.leaving {
+            return self.waits("waits until the broker has left as a whole");
+        }
+        let folders = match self.kafka.folders.get(&self.node.id) {
+            Some(Answer::Known(folders)) => folders,
+            Some(Answer::Unknown { reason }) => {
+                return self.waits(&format!("waits until the broker answers: {reason}"));
+            }
+            None => return self.waits("about to be emptied"),
+        };
+        if folders.cordoned.contains(ALL) {
+            return self.waits("waits until the broker takes new replicas again at all");
+        }
+        let cordon = self.cordon(folders);
+        if !self.still.is_empty() {
+            let mut steps = self.empty(folders);
+            steps.actions.extend(cordon);
+            return steps;
+        }
+        let actions: Vec<Action> =
+            cordon.into_iter().chain(self.strike()).chain(self.reclaim()).collect();
+        if actions.is_empty() {
+            return Steps::default();
+        }
+        let what = if self.gone.is_empty() {
+            "it stays after all"
+        } else {
+            "the last traces of it are removed"
+        };
+        Steps { actions, ..self.waits(what) }
+    }
+
+    fn waits(&self, what: &str) -> Steps {
+        let detail = self.detail(what);
+        self.says(WaitingOn::EmptyingDisks { detail })
+    }
+
+    /// What only a person can put right.
+    fn stuck(&self, what: &str) -> Steps {
+        let detail = self.detail(what);
+        self.says(WaitingOn::DiskCannotLeave { detail })
+    }
+
+    fn detail(&self, what: &str) -> String {
+        format!("{} of broker {}: {what}", spell(&self.memory.volumes), self.node.id)
+    }
+
+    fn says(&self, waiting_on: WaitingOn) -> Steps {
+        let memory = Some(self.memory.clone());
+        Steps { memory, actions: Vec::new(), waiting_on: Some(waiting_on) }
+    }
+
+    /// Puts the cordon to what it has to be. Folders that somebody else cordoned stay so.
+    fn cordon(&self, folders: &Folders) -> Option<Action> {
+        let ours: BTreeSet<String> =
+            self.memory.volumes.iter().map(|volume| log_dir(volume)).collect();
+        let has = |volume: &&String| {
+            folders.by_volume.contains_key(*volume) || folders.cordoned.contains(&log_dir(volume))
+        };
+        let wanted = self.still.iter().filter(has).map(|volume| log_dir(volume));
+        let wanted: BTreeSet<String> =
+            wanted.chain(folders.cordoned.difference(&ours).cloned()).collect();
+        // A broker that has started without a folder shows no cordon of it, and Kafka has it all the same.
+        let of_gone = self.on_record().next().is_some();
+        let may = has_cordons(self.kafka) && (of_gone || wanted != folders.cordoned);
+        may.then_some(Action::CordonDisks { broker: self.node.id, folders: wanted, of_gone })
+    }
+
+    /// Moves what lies on disks that leave to those that stay.
+    fn empty(&self, folders: &Folders) -> Steps {
+        if self.leaving(folders).any(|folder| folder.offline) {
+            return self.leave_offline();
+        }
+        if !has_cordons(self.kafka) {
+            return self.stuck(
+                "disks leave from Kafka 4.3 on, once its metadata.version is switched on: before, a new partition might come to one meanwhile (KIP-1066); ask for it again until then",
+            );
+        }
+        let wished = &self.desired.group(self.node.group).volumes;
+        let lacks = |volume: &&Volume| !folders.by_volume.contains_key(&volume.name);
+        if let Some(volume) = wished.iter().find(lacks) {
+            return self.waits(&format!("waits until the broker has disk {}", volume.name));
+        }
+        if self.leaving(folders).next().is_none() {
+            return self.waits("waits until the broker is well again");
+        }
+        let left: usize = self.leaving(folders).map(count).sum();
+        let cordoned = self.still.iter().all(|name| folders.cordoned.contains(&log_dir(name)));
+        if left == 0 {
+            return self.waits("empty, the broker is about to restart without it");
+        }
+        let replicas = if left == 1 { "1 replica".to_owned() } else { format!("{left} replicas") };
+        let moves = format!("{replicas} to move to its other disks");
+        if !cordoned {
+            return self.waits(&moves);
+        }
+        let chosen = self.choose(folders);
+        match chosen.too_large {
+            Some(name) if chosen.moves.is_empty() && !chosen.under_way => self.stuck(&format!(
+                "{replicas} to move, and no other disk of the broker has room for {name}: raise the size of one"
+            )),
+            _ => {
+                let broker = self.node.id;
+                let action = Action::MoveReplicas(MoveReplicas { broker, moves: chosen.moves });
+                let is_any = matches!(&action, Action::MoveReplicas(one) if !one.moves.is_empty());
+                let actions = is_any.then_some(action).into_iter().collect();
+                Steps { actions, ..self.waits(&moves) }
+            }
+        }
+    }
+
+    fn leave_offline(&self) -> Steps {
+        match self.kafka.no_copy_elsewhere(self.node.id) {
+            Some(partition) => self.stuck(&format!(
+                "Kafka took it offline, and partition {partition} of the broker has no other in-sync replica: wait for another replica, or delete that topic if it lies on the disk"
+            )),
+            None => self.waits(
+                "offline, and everything is in sync elsewhere: the broker is about to restart without it",
+            ),
+        }
+    }
+
+    fn leaving<'f>(&'f self, folders: &'f Folders) -> impl Iterator<Item = &'f Folder> {
+        folders.by_volume.iter().filter(|(name, _)| self.still.contains(*name)).map(|(_, one)| one)
+    }
+
+    fn choose(&self, folders: &Folders) -> Chosen {
+        let mut room = self.room(folders);
+        let under_way: usize = folders
+            .by_volume
+            .values()
+            .map(|one| one.arriving.values().map(BTreeMap::len).sum::<usize>())
+            .sum();
+        let mut chosen = Chosen { under_way: under_way > 0, ..Chosen::default() };
+        let all = self.leaving(folders).flat_map(|folder| {
+            folder.replicas.iter().flat_map(|(topic, numbers)| {
+                numbers.iter().map(move |(number, bytes)| (topic, *number, *bytes))
+            })
+        });
+        let waiting = all.filter(|(topic, number, _)| !folders.is_moving(topic, *number));
+        for (topic, number, bytes) in waiting.take(MOVED_AT_ONCE.saturating_sub(under_way)) {
+            let most = room.iter_mut().max_by_key(|(_, free)| **free);
+            let Some((name, free)) = most.filter(|(_, free)| **free >= bytes) else {
+                chosen.too_large.get_or_insert(format!("partition {topic}-{number}"));
+                continue;
+            };
+            *free -= bytes;
+            let to = chosen.moves.entry((*name).to_owned()).or_default();
+            to.entry(topic.clone()).or_default().push(number);
+        }
+        chosen
+    }
+
+    /// What each disk that stays has room for, beside what is on its way there.
+    fn room<'f>(&self, folders: &'f Folders) -> BTreeMap<&'f str, u64> {
+        let takes = |name: &String, folder: &Folder| {
+            !self.memory.volumes.contains(name)
+                && !folder.offline
+                && !folders.cordoned.contains(&log_dir(name))
+        };
+        let open = folders.by_volume.iter().filter(|(name, folder)| takes(name, folder));
+        let free = open.map(|(name, folder)| {
+            let taken = folder.total_bytes / KEPT_FREE_PART + folders.promised_bytes(folder);
+            (name.as_str(), folder.usable_bytes.saturating_sub(taken))
+        });
+        free.collect()
+    }
+
+    /// Disks that its pod does without and that are still on record.
+    fn on_record(&self) -> impl Iterator<Item = String> {
+        let keys = self.gone.iter().map(|volume| disk_key(self.node.id, volume));
+        let identity = self.observed.identity.as_ref();
+        keys.filter(move |key| identity.is_some_and(|one| one.disks.contains_key(key)))
+    }
+
+    /// What is cordoned no more may be formatted like a new one, should the spec ask for it again.
+    fn strike(&self) -> Option<Action> {
+        let disks: Vec<String> = self.on_record().collect();
+        let identity = self.observed.identity.as_ref().filter(|_| !disks.is_empty())?;
+        let target = Target::of_identity(&self.desired.names, identity);
+        Some(Action::ForgetDisks { target, disks })
+    }
+
+    fn reclaim(&self) -> Vec<Action> {
+        let restored = self.observed.identity.as_ref().is_none_or(|one| one.voters.is_empty());
+        if self.desired.reclaim != ReclaimPolicy::Delete || restored {
+            return Vec::new();
+        }
+        let wished = &self.desired.group(self.node.group).volumes;
+        let gone = self.gone.iter().filter(|name| !wished.iter().any(|one| one.name == **name));
+        let claims = gone.filter_map(|volume| {
+            let name = self.desired.names.claim(self.node, volume);
+            let kind = Kind::PersistentVolumeClaim;
+            let child =
+                self.observed.child(kind, &name).filter(|one| one.ours && !one.terminating)?;
+            let reason = "its disk was emptied, and the spec does not ask for it".to_owned();
+            Some(Action::Delete(Delete { kind, target: Target::of(&name, child), reason }))
+        });
+        claims.collect()
+    }
+}
+
+fn count(folder: &Folder) -> usize {
+    folder.replicas.values().map(BTreeMap::len).sum()
+}
+
+/// Which replicas go where next.
+#[derive(Default)]
+struct Chosen {
+    /// By volume, topic and partition.
+    moves: BTreeMap<String, BTreeMap<String, Vec<i32>>>,
+    /// Whether others are being copied.
+    under_way: bool,
+    /// One that no disk has room for.
+    too_large: Option<String>,
+}

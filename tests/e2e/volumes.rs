@@ -1,0 +1,105 @@
+//! Disks come and go under a verifying producer and consumer: another one is added, and then gives way to a
+//! third of another size. The operator dies again and again meanwhile.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, READY_WITHIN};
+use super::exec::exec;
+use super::stage::{Stage, play, say};
+use super::verifier::Verifier;
+use super::wait::{spell, until};
+use super::{manifest, operator};
+
+#[tokio::test]
+async fn volumes() -> anyhow::Result<()> {
+    play("volumes", scenario).await
+}
+
+async fn scenario(stage: &Stage) -> anyhow::Result<()> {
+    let base = manifest::quickstart()?;
+    let cluster = Cluster::raise(stage, &base).await?;
+    changed(&cluster, "a disk added", &with(&base, &[("d0", "2Gi"), ("d1", "2Gi")])?).await?;
+    // What is made now comes to the disk that has the least.
+    let verifier = Verifier::beside(&cluster).await?;
+    ensure!(stored(&cluster, "d1").await? > 0, "the new disks hold nothing of the topic");
+
+    let replaced = with(&base, &[("d0", "2Gi"), ("d2", "1Gi")])?;
+    let work = Box::pin(changed(&cluster, "a disk replaced", &replaced));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("volumes: the operator was killed {killed} times meanwhile"));
+    gone(&cluster, "d1").await?;
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("volumes").await
+}
+
+/// Brokers with these disks, whose claims go with them.
+fn with(base: &Value, volumes: &[(&str, &str)]) -> anyhow::Result<Value> {
+    let volumes = volumes.iter().map(|(name, size)| json!({ "name": name, "size": size }));
+    let storage = json!({
+        "volumes": volumes.collect::<Vec<_>>(), "reclaim": { "whenScaled": "Delete" },
+    });
+    manifest::with(base, &[("/spec/brokers/storage", storage)])
+}
+
+/// Applies a change, and waits until it is Ready and every broker has just these disks.
+async fn changed(cluster: &Cluster<'_>, what: &str, wanted: &Value) -> anyhow::Result<()> {
+    let began = Instant::now();
+    cluster.stage.apply(wanted).await?;
+    let volumes = wanted["spec"]["brokers"]["storage"]["volumes"].as_array();
+    let names = volumes.context("no volumes")?.iter().filter_map(|one| one["name"].as_str());
+    let wished: BTreeSet<String> = names.map(ToOwned::to_owned).collect();
+    until(what, READY_WITHIN * 2, async || {
+        if let Err(not_ready) = cluster.is_ready().await? {
+            return Ok(Err(not_ready));
+        }
+        for broker in 0..3 {
+            let found = mounted(&cluster.pod(&format!("broker-{broker}")).await?);
+            if found != wished {
+                return Ok(Err(format!("broker {broker} has {found:?}")));
+            }
+        }
+        Ok(Ok(()))
+    })
+    .await?;
+    say(&format!("volumes: {what} after {}", spell(began.elapsed())));
+    Ok(())
+}
+
+fn mounted(pod: &Pod) -> BTreeSet<String> {
+    let volumes = pod.spec.iter().filter_map(|spec| spec.volumes.as_ref()).flatten();
+    volumes.filter_map(|one| one.name.strip_prefix("disk-").map(ToOwned::to_owned)).collect()
+}
+
+/// How many replicas of the verified topic lie on such a disk of any broker.
+async fn stored(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<usize> {
+    let folder = format!("/var/lib/ottla/{volume}/log");
+    let mut count = 0;
+    for broker in 0..3 {
+        let pod = format!("orders-broker-{broker}-0");
+        let found = exec(&cluster.stage.api(), &pod, &["ls", &folder], "").await?;
+        count += found.lines().filter(|line| line.starts_with("verified-")).count();
+    }
+    Ok(count)
+}
+
+/// Nothing of a disk is left: neither its claims, nor that it is on record.
+async fn gone(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<()> {
+    let identity = cluster.stage.api::<ConfigMap>().get("orders-identity").await?;
+    let disks = identity.data.unwrap_or_default().remove("disks").unwrap_or_default();
+    ensure!(!disks.contains(volume), "still on record: {disks}");
+    let claims = cluster.stage.api::<PersistentVolumeClaim>();
+    for broker in 0..3 {
+        let claim = format!("orders-broker-{broker}-{volume}");
+        until(&format!("claim {claim} to be gone"), READY_WITHIN, async || {
+            let left = claims.get_opt(&claim).await?;
+            Ok(left.map_or(Ok(()), |_| Err("it is there".to_owned())))
+        })
+        .await?;
+    }
+    Ok(())
+}

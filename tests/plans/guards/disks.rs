@@ -1,0 +1,111 @@
+//! Guards of what is done because a disk of a broker leaves.
+
+use std::sync::Arc;
+
+use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
+use ottla_plan::Action;
+use ottla_plan::desired::Volume;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::disk_key;
+use ottla_tests::world::{World, manifest};
+use serde_json::json;
+
+use super::{Case, Scene, identity};
+
+/// The claim of the disk that leaves.
+const CLAIM: &str = "payments-broker-0-d1";
+
+const REMEMBERED: Case =
+    ("that it gives disks away is remembered", |scene| scene.observed.memory.disks = None);
+
+pub(super) const CORDON: [Case; 2] = [
+    REMEMBERED,
+    ("a disk that leaves stays cordoned", |scene| {
+        let Action::CordonDisks { folders, .. } = &mut scene.action else { panic!("no cordon") };
+        folders.clear();
+    }),
+];
+
+pub(super) const MOVES: [Case; 3] = [
+    REMEMBERED,
+    ("the node is part of the cluster", |scene| {
+        let Action::MoveReplicas(moves) = &mut scene.action else { panic!("no moves") };
+        moves.broker = 77;
+        scene.observed.memory.disks.as_mut().unwrap().broker = 77;
+    }),
+    ("the spec asks for the disk that takes it", |scene| {
+        let Action::MoveReplicas(moves) = &mut scene.action else { panic!("no moves") };
+        let (_, topics) = moves.moves.pop_first().unwrap();
+        moves.moves.insert("d1".to_owned(), topics);
+    }),
+];
+
+pub(super) const DELETE_CLAIM: [Case; 4] = [
+    ("the spec does not ask for it", |scene| ask_for(scene, "d1")),
+    ("no pod has it", |scene| {
+        let name = scene.observed.pods[&0].configuration.clone().unwrap();
+        mount_also(scene, &name, "d1");
+    }),
+    ("it is off the record", |scene| {
+        identity(scene).disks.insert(disk_key(0, "d1"), "directory".to_owned());
+    }),
+    ("it was emptied, or never there", |scene| scene.observed.memory.disks = None),
+];
+
+/// The spec asks for one more volume.
+pub(super) fn ask_for(scene: &mut Scene, volume: &str) {
+    let like = scene.desired.brokers.volumes[0].clone();
+    let further = Volume { name: volume.to_owned(), ..like.clone() };
+    scene.desired.brokers.volumes = [like, further].into();
+}
+
+/// A configuration names one more volume.
+pub(super) fn mount_also(scene: &mut Scene, configuration: &str, volume: &str) {
+    let child = scene.observed.children.get_mut(Kind::ConfigMap, configuration).unwrap();
+    let document = &mut Arc::make_mut(&mut child.live)["data"]["node.json"];
+    let mut parsed: serde_json::Value = serde_json::from_str(document.as_str().unwrap()).unwrap();
+    parsed["volumes"].as_array_mut().unwrap().push(json!(volume));
+    *document = parsed.to_string().into();
+}
+
+/// A disk leaves, and this is the first such action.
+fn emptied(is_meant: fn(&Action) -> bool) -> Scene {
+    let mut cluster = manifest(include_str!("../../../examples/production.yaml")).unwrap();
+    cluster.spec.brokers.storage.reclaim = Some(Reclaim { when_scaled: ReclaimPolicy::Delete });
+    let mut world = World::new(cluster);
+    world.bring_up().unwrap();
+    let one = json!([{ "name": "d0", "size": "2Gi" }]);
+    world.edit(&["spec", "brokers", "storage", "volumes"], one).unwrap();
+    for _ in 0..60 {
+        let found = world.plan().unwrap().actions.into_iter().find(is_meant);
+        if let Some(action) = found {
+            let mut scene =
+                Scene { action, desired: world.desired().unwrap(), observed: world.observe() };
+            // The record is struck in the same pass, before the claim is taken away.
+            if matches!(scene.action, Action::Delete(_)) {
+                identity(&mut scene).disks.remove(&disk_key(0, "d1"));
+            }
+            return scene;
+        }
+        world.pass().unwrap();
+        world.copy();
+        world.start_pods();
+        world.run_nodes();
+    }
+    panic!("no such action is planned");
+}
+
+/// It is to take no new replicas.
+pub(super) fn cordon() -> Scene {
+    emptied(|action| matches!(action, Action::CordonDisks { .. }))
+}
+
+/// What lies on it is to move.
+pub(super) fn moves() -> Scene {
+    emptied(|action| matches!(action, Action::MoveReplicas(_)))
+}
+
+/// Its claim is to go.
+pub(super) fn claim() -> Scene {
+    emptied(|action| matches!(action, Action::Delete(delete) if delete.target.name == CLAIM))
+}

@@ -1,0 +1,214 @@
+//! Which disk of a broker each replica lies on in the model world, and the laws that hold while disks come and
+//! go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use ottla_plan::action::MoveReplicas;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::{Answer, Folder, Folders};
+use ottla_plan::properties::{log_dir, volume_of};
+
+use super::World;
+use super::nodes::{Disk, claims_in};
+
+/// Kafka's word for all folders of a broker.
+const ALL: &str = "*";
+
+/// A replica: its topic, its partition, and its broker.
+type Replica = (&'static str, i32, i32);
+
+/// Where replicas lie.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placement {
+    /// By the name of the volume.
+    on: BTreeMap<Replica, String>,
+    /// Those that are being copied to another.
+    leaping: BTreeMap<Replica, String>,
+    /// Paths of folders that take no new replicas, by broker.
+    cordoned: BTreeMap<i32, BTreeSet<String>>,
+}
+
+impl World {
+    /// The volumes that a node's pod has and that are formatted.
+    fn usable(&self, id: i32) -> BTreeSet<String> {
+        let formatted = |(name, _, _): &(&str, &str, bool)| {
+            matches!(self.disks.get(*name), Some(Disk::Formatted { .. }))
+        };
+        self.mounted(id).filter(formatted).map(|(_, volume, _)| volume.to_owned()).collect()
+    }
+
+    /// New replicas come to the disk of their broker that has the fewest; what is deleted goes from it.
+    pub(super) fn place_replicas(&mut self) {
+        let mut held: BTreeSet<Replica> = BTreeSet::new();
+        for (index, one) in self.topics.partitions.iter().enumerate() {
+            let lingers = |id: &i32| self.topics.lingering.contains(&(index, *id));
+            let brokers =
+                self.registered.iter().filter(|id| one.replicas.contains(id) || lingers(id));
+            held.extend(brokers.map(|id| (one.topic, one.number, *id)));
+        }
+        self.placement.on.retain(|replica, _| held.contains(replica));
+        self.placement.leaping.retain(|replica, _| held.contains(replica));
+        for replica in held {
+            let id = replica.2;
+            if self.placement.on.contains_key(&replica) || !self.serves(id) {
+                continue;
+            }
+            let cordoned = self.placement.cordoned.get(&id).cloned().unwrap_or_default();
+            let open = self.usable(id).into_iter().filter(|one| !cordoned.contains(&log_dir(one)));
+            let count = |volume: &String| {
+                let on = self.placement.on.iter();
+                on.filter(|((_, _, broker), on)| *broker == id && *on == volume).count()
+            };
+            if let Some(volume) =
+                open.min_by_key(|volume| (count(volume), std::cmp::Reverse(volume.clone())))
+            {
+                self.placement.on.insert(replica, volume);
+            }
+        }
+    }
+
+    /// S1: a broker does not start without a disk that a replica lies on.
+    pub(super) fn hold_disks(&mut self, id: i32) {
+        let volumes: BTreeSet<&str> = self.mounted(id).map(|(_, volume, _)| volume).collect();
+        let lost =
+            self.placement.on.iter().find(|((_, _, broker), volume)| {
+                *broker == id && !volumes.contains(volume.as_str())
+            });
+        if let Some(((topic, number, _), volume)) = lost {
+            let law =
+                format!("S1: broker {id} starts without disk {volume}, which has {topic}-{number}");
+            self.broken.get_or_insert(law);
+        }
+    }
+
+    /// Whether a replica lies on a disk or is on its way there.
+    pub(super) fn lies_on(&self, id: i32, volume: &str) -> bool {
+        let of = |replicas: &BTreeMap<Replica, String>| {
+            replicas.iter().any(|((_, _, broker), on)| *broker == id && on == volume)
+        };
+        of(&self.placement.on) || of(&self.placement.leaping)
+    }
+
+    /// The whole broker takes no new replicas, or every disk of it does again. Both are one key of Kafka's.
+    pub(super) fn cordon(&mut self, broker: i32, cordoned: bool) {
+        let all = if cordoned { BTreeSet::from([ALL.to_owned()]) } else { BTreeSet::new() };
+        self.cordon_disks(broker, &all);
+    }
+
+    /// Whether a broker takes no new replicas at all, and that is all that it was told.
+    pub(super) fn is_cordoned(&self, broker: i32) -> bool {
+        self.placement.cordoned.get(&broker).is_some_and(|all| all.len() == 1 && all.contains(ALL))
+    }
+
+    /// S1: a disk that the broker's next life lacks takes nothing new meanwhile.
+    pub(super) fn cordon_disks(&mut self, broker: i32, folders: &BTreeSet<String>) {
+        let set = self.pods.get(&broker).and_then(|pod| pod.name.strip_suffix("-0"));
+        let set = set.and_then(|name| self.store.get(Kind::StatefulSet, name));
+        let next = set.map(|set| claims_in(&set.live["spec"]["template"]));
+        let open = |volume: &str| !folders.contains(ALL) && !folders.contains(&log_dir(volume));
+        let lacks = |(claim, volume, _): &(&str, &str, bool)| {
+            next.as_ref().is_some_and(|next| !next.contains(*claim)) && open(volume)
+        };
+        let opened = self.mounted(broker).find(lacks).map(|(_, volume, _)| volume.to_owned());
+        if let Some(volume) = opened {
+            let law = format!(
+                "S1: disk {volume} of broker {broker} is opened, and its next life lacks it"
+            );
+            self.broken.get_or_insert(law);
+        }
+        self.placement.cordoned.insert(broker, folders.clone());
+        self.placement.cordoned.retain(|_, folders| !folders.is_empty());
+    }
+
+    /// What is known of an unregistered broker's disks goes with it.
+    pub(super) fn forget_folders(&mut self, broker: i32) {
+        self.placement.cordoned.remove(&broker);
+    }
+
+    /// S9: replicas move only to disks that stay.
+    pub(super) fn move_replicas(&mut self, moves: &MoveReplicas) -> Result<()> {
+        let wished = &self.cluster.spec.brokers.storage.volumes;
+        for (volume, topics) in &moves.moves {
+            if !wished.iter().any(|one| one.name == *volume) {
+                bail!("S9: replicas move to disk {volume}, which the spec does not ask for");
+            }
+            let of = |(topic, number, broker): &&Replica| {
+                let numbers = topics.get(*topic);
+                *broker == moves.broker && numbers.is_some_and(|all| all.contains(number))
+            };
+            let moved: Vec<Replica> = self.placement.on.keys().filter(of).copied().collect();
+            self.placement.leaping.extend(moved.into_iter().map(|one| (one, volume.clone())));
+        }
+        Ok(())
+    }
+
+    /// Replicas that are copied to another disk arrive. Whether any did.
+    pub(super) fn arrive(&mut self) -> bool {
+        let leaping = std::mem::take(&mut self.placement.leaping);
+        let (arrive, stay): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            leaping.into_iter().partition(|((_, _, broker), volume)| {
+                self.serves(*broker) && self.usable(*broker).contains(volume)
+            });
+        let any = !arrive.is_empty();
+        self.placement.on.extend(arrive);
+        self.placement.leaping = stay;
+        any
+    }
+
+    /// What the broker says that is remembered to give disks away.
+    pub(super) fn folders(&self) -> BTreeMap<i32, Answer<Folders>> {
+        let broker = self.status().memory.disks.map(|memory| memory.broker);
+        let asked = broker.filter(|id| self.registered.contains(id));
+        let answer = |id: i32| match self.is_fenced(id) {
+            true => Answer::Unknown { reason: "it is not alive".to_owned() },
+            false => Answer::Known(self.folders_of(id)),
+        };
+        asked.into_iter().map(|id| (id, answer(id))).collect()
+    }
+
+    fn folders_of(&self, id: i32) -> Folders {
+        let room = Folder { total_bytes: 1 << 40, usable_bytes: 1 << 39, ..Folder::default() };
+        let volumes = self.usable(id);
+        let mut by_volume: BTreeMap<String, Folder> =
+            volumes.iter().map(|volume| (volume.clone(), room.clone())).collect();
+        for ((topic, number, _), volume) in self.placement.on.iter().filter(|(one, _)| one.2 == id)
+        {
+            if let Some(folder) = by_volume.get_mut(volume) {
+                folder.replicas.entry((*topic).to_owned()).or_default().insert(*number, 1 << 10);
+            }
+        }
+        for ((topic, number, _), volume) in
+            self.placement.leaping.iter().filter(|(one, _)| one.2 == id)
+        {
+            if let Some(folder) = by_volume.get_mut(volume) {
+                folder.arriving.entry((*topic).to_owned()).or_default().insert(*number, 0);
+            }
+        }
+        let cordoned = self.placement.cordoned.get(&id).cloned().unwrap_or_default();
+        // A cordon of a folder that is not there makes a broker start without any.
+        let is_there = |path: &String| {
+            path == ALL || volume_of(path).is_some_and(|volume| volumes.contains(volume))
+        };
+        let valid = cordoned.iter().all(is_there);
+        Folders { by_volume, cordoned: if valid { cordoned } else { BTreeSet::new() } }
+    }
+
+    /// L1: brokers have the disks that the spec asks for, and no cordon is left.
+    pub(super) fn hold_disks_as_wished(&self) -> Result<()> {
+        if !self.placement.cordoned.is_empty() || !self.placement.leaping.is_empty() {
+            bail!("L1: at rest, and disks are left cordoned or moving: {:?}", self.placement);
+        }
+        let wished: BTreeSet<&str> =
+            self.cluster.spec.brokers.storage.volumes.iter().map(|one| one.name.as_str()).collect();
+        for (id, _) in self.pods.iter().filter(|(_, pod)| pod.broker) {
+            let volumes: BTreeSet<&str> = self.mounted(*id).map(|(_, volume, _)| volume).collect();
+            if volumes != wished {
+                bail!(
+                    "L1: at rest, broker {id} has the disks {volumes:?} and should have {wished:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
