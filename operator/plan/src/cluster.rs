@@ -94,7 +94,7 @@ fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
         _ if plan.report.waiting_on.is_empty() => plan.report.waiting_on.push(WaitingOn::Creating),
         _ => {}
     }
-    plan.report.waiting_on.extend(resources::claim::larger(desired, observed, &nodes));
+    plan.report.waiting_on.extend(resources::claim::unlike(desired, observed, &nodes));
     describe(desired, observed, &nodes, &mut plan.report);
     plan.actions.sort_by_key(Action::stage);
     plan

@@ -161,7 +161,7 @@ fn other_place(desired: &Desired, identity: &Identity) -> Option<String> {
     })
 }
 
-/// The way back: no rule lets a KafkaCluster that exists change what does not fit.
+/// The way back: the rules of a KafkaCluster that exists keep most of what does not fit as it is.
 const AGAIN: &str = "delete the KafkaCluster, whose data stays, and create it again with";
 
 /// A quorum of which a majority has no pod would be waited for for ever.

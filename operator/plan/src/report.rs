@@ -48,6 +48,13 @@ pub enum WaitingOn {
         /// Its size.
         size: String,
     },
+    /// A disk has another class than the spec asks for.
+    DiskKeepsClass {
+        /// The claim.
+        claim: String,
+        /// Its StorageClass.
+        class: String,
+    },
     /// The CA is missing although nodes trust it.
     AuthorityLost {
         /// The Secret.
@@ -244,6 +251,7 @@ impl WaitingOn {
             WaitingOn::IdentityLost { .. } => "IdentityLost",
             WaitingOn::DataMismatch { .. } => "DataMismatch",
             WaitingOn::DiskStaysLarger { .. } => "DiskStaysLarger",
+            WaitingOn::DiskKeepsClass { .. } => "DiskKeepsClass",
             WaitingOn::AuthorityLost { .. } => "AuthorityLost",
             WaitingOn::Terminating { .. } => "Terminating",
             WaitingOn::Deleting => "Deleting",
@@ -311,6 +319,7 @@ impl WaitingOn {
                 | WaitingOn::Finalizing { .. }
                 | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
+                | WaitingOn::DiskKeepsClass { .. }
         )
     }
 

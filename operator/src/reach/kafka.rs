@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::iter;
 use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
@@ -234,21 +235,8 @@ async fn leavers(
 ) -> BTreeMap<i32, Answer<Leaver>> {
     let cluster = cluster.within(LEAVER_TIMEOUT);
     let leave: Vec<i32> = memory.drain.iter().flat_map(|drain| drain.brokers.clone()).collect();
-    let known = |id: &i32| description.nodes.iter().find(|node| node.id == *id);
-    let asked: Vec<(i32, bool)> =
-        leave.iter().filter_map(|id| Some((*id, known(id)?.fenced == Some(false)))).collect();
-    let asked = iter(asked).map(|(id, alive)| {
-        let cluster = cluster.clone();
-        async move {
-            if !alive {
-                return (id, Answer::Unknown { reason: "it is not alive".to_owned() });
-            }
-            let answer = leaver(&cluster, id).await;
-            let unknown = |error: Error| Answer::Unknown { reason: error_chain(&error) };
-            (id, answer.map_or_else(unknown, Answer::Known))
-        }
-    });
-    asked.buffer_unordered(LEAVERS_AT_ONCE).collect().await
+    let asked = iter(leave).map(|id| answer_of(description, id, leaver(&cluster, id)));
+    asked.buffer_unordered(LEAVERS_AT_ONCE).filter_map(ready).collect().await
 }
 
 /// What lies on the disks of the broker that gives some away.
@@ -258,23 +246,29 @@ async fn folders(
     memory: &Memory,
 ) -> BTreeMap<i32, Answer<Folders>> {
     let cluster = cluster.within(LEAVER_TIMEOUT);
-    let known = |id: i32| description.nodes.iter().find(|node| node.id == id);
-    let broker = memory.disks.as_ref().map(|memory| memory.broker);
-    let Some((id, node)) = broker.and_then(|id| Some((id, known(id)?))) else {
+    let Some(id) = memory.disks.as_ref().map(|memory| memory.broker) else {
         return BTreeMap::new();
     };
+    answer_of(description, id, folders_of(&cluster, id)).await.into_iter().collect()
+}
+
+/// What a broker answers; nothing where Kafka does not know it.
+async fn answer_of<T>(
+    description: &ClusterDescription,
+    id: i32,
+    question: impl Future<Output = Result<T, Error>>,
+) -> Option<(i32, Answer<T>)> {
+    let node = description.nodes.iter().find(|node| node.id == id)?;
     if node.fenced != Some(false) {
-        let reason = "it is not alive".to_owned();
-        return BTreeMap::from([(id, Answer::Unknown { reason })]);
+        return Some((id, Answer::Unknown { reason: "it is not alive".to_owned() }));
     }
-    let answer = folders_of(&cluster, id).await;
     let unknown = |error: Error| Answer::Unknown { reason: error_chain(&error) };
-    BTreeMap::from([(id, answer.map_or_else(unknown, Answer::Known))])
+    Some((id, question.await.map_or_else(unknown, Answer::Known)))
 }
 
 async fn folders_of(cluster: &Cluster, id: i32) -> Result<Folders, Error> {
     let mut folders = Folders::default();
-    // Before the folders: what is seen empty then was empty while it took nothing new.
+    // Before the folders, as of a broker that leaves.
     let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
     let cordoned = cordon.iter().flat_map(|text| text.split(',')).filter(|one| !one.is_empty());
     folders.cordoned = cordoned.map(ToOwned::to_owned).collect();
@@ -304,14 +298,15 @@ fn folder(dir: &LogDir) -> Folder {
 
 async fn leaver(cluster: &Cluster, id: i32) -> Result<Leaver, Error> {
     let mut leaver = Leaver::default();
+    // Before the folders: what is seen empty then was empty while it took nothing new.
+    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
+    leaver.cordoned = cordon.as_deref() == Some(ALL);
     let dirs = cluster.describe_log_dirs(id).await?;
     leaver.offline = dirs.iter().any(|dir| dir.error.is_some());
     for replica in dirs.into_iter().flat_map(|dir| dir.replicas) {
         let bytes = u64::try_from(replica.size_bytes).unwrap_or_default();
         leaver.stored.entry(replica.topic).or_default().insert(replica.partition, bytes);
     }
-    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
-    leaver.cordoned = cordon.as_deref() == Some(ALL);
     Ok(leaver)
 }
 

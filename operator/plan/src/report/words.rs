@@ -14,10 +14,7 @@ impl fmt::Display for WaitingOn {
                 write!(out, "the operator {owner}{FOREIGN}")
             }
             WaitingOn::InvalidSpec { problems } => out.write_str(&mistakes(problems)),
-            WaitingOn::NameTaken { object } => write!(
-                out,
-                "{object} exists and is not part of this cluster: rename or remove it, or choose another name for the cluster"
-            ),
+            WaitingOn::NameTaken { object } => write!(out, "{object}{TAKEN}"),
             WaitingOn::IdentityLost { detail }
             | WaitingOn::DataMismatch { detail }
             | WaitingOn::DowngradeForbidden { detail }
@@ -34,6 +31,9 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
             WaitingOn::DiskStaysLarger { claim, size } => {
                 write!(out, "claim {claim} stays at {size}{STAYS_LARGER}")
+            }
+            WaitingOn::DiskKeepsClass { claim, class } => {
+                write!(out, "claim {claim} stays in StorageClass {class}{KEEPS_CLASS}")
             }
             WaitingOn::AuthorityLost { secret } => write!(out, "Secret {secret}{LOST}"),
             WaitingOn::Terminating { object } => {
@@ -72,6 +72,9 @@ impl fmt::Display for WaitingOn {
 }
 
 const STAYS_LARGER: &str = ", more than the spec asks for: a disk never shrinks";
+const KEEPS_CLASS: &str =
+    ", not in the one that the spec asks for: another name in the spec is another disk";
+const TAKEN: &str = " exists and is not part of this cluster: rename or remove it, or choose another name for the cluster";
 const FOREIGN: &str = " owns this cluster; to hand it over, annotate it with ottla.dev/take-over and the name of the installation that is to own it";
 const LOST: &str =
     " with the cluster's CA is missing while nodes trust it: restore it from a backup";

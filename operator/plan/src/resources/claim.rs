@@ -89,20 +89,30 @@ fn spec(volume: &Volume) -> Value {
     spec
 }
 
-/// Claims that hold more than the spec asks for.
-pub(crate) fn larger(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
+/// Claims that are not what the spec asks for, and cannot become it.
+pub(crate) fn unlike(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
     let of_node = |node: &Node| {
         node.volumes
             .iter()
             .filter_map(|volume| {
                 let claim = desired.names.claim(node, &volume.name);
                 let live = &observed.child(Kind::PersistentVolumeClaim, &claim)?.live;
+                if let Some(class) = other_class(volume, live) {
+                    return Some(WaitingOn::DiskKeepsClass { claim, class: class.to_owned() });
+                }
                 let size = beyond(volume, live)?.to_owned();
                 Some(WaitingOn::DiskStaysLarger { claim, size })
             })
             .collect::<Vec<_>>()
     };
     nodes.iter().flat_map(of_node).collect()
+}
+
+/// The class of a claim, where the spec names another.
+fn other_class<'a>(volume: &Volume, live: &'a Value) -> Option<&'a str> {
+    let wished = volume.class.as_deref()?;
+    let class = live.get("spec")?.get("storageClassName")?.as_str()?;
+    (class != wished).then_some(class)
 }
 
 /// What a claim asks for, where that is more than the spec does.
