@@ -50,24 +50,25 @@ fn table(kafka: &str) -> PathBuf {
 
 fn read(kafka: &str, jars: &Path) -> anyhow::Result<String> {
     let html = run(command("java", ["-cp"]).arg(jars.join("*")).arg(PRINTER))?;
-    let mut keys: Vec<[&str; 3]> = html.split("<h4>").skip(1).filter_map(key).collect();
+    let mut keys: Vec<[&str; 4]> = html.split("<h4>").skip(1).filter_map(key).collect();
     keys.sort_unstable();
     ensure!(keys.len() >= KEYS_LEAST, "{PRINTER} names only {} keys", keys.len());
     let mut text = format!(
-        "# Keys of a broker of Kafka {kafka}: key, update mode, type. Written by `cargo dev keys`.\n"
+        "# Keys of a broker of Kafka {kafka}: key, update mode, type, valid values. Written by `cargo dev keys`.\n"
     );
-    for [key, mode, kind] in keys {
-        writeln!(text, "{key} {mode} {kind}")?;
+    for key in keys {
+        writeln!(text, "{}", key.join(" ").trim_end())?;
     }
     Ok(text)
 }
 
-/// Key, update mode and type of one entry.
-fn key(entry: &str) -> Option<[&str; 3]> {
+/// Key, update mode, type and valid values of one entry.
+fn key(entry: &str) -> Option<[&str; 4]> {
     let between =
         |before: &str, after: &str| Some(entry.split_once(before)?.1.split_once(after)?.0);
     let field = |name: &str| between(&format!("<tr><th>{name}:</th><td>"), "</td>");
-    Some([between("<a id=\"", "\"")?, field("Update Mode")?, field("Type")?])
+    let valid = field("Valid Values").unwrap_or_default();
+    Some([between("<a id=\"", "\"")?, field("Update Mode")?, field("Type")?, valid])
 }
 
 #[cfg(test)]
@@ -79,8 +80,10 @@ mod tests {
         let entry = "<a id=\"log.segment.delete.delay.ms\"></a><a id=\"x\" href=\"#x\">…</a></h4>\n\
             <p>…</p>\n<table><tbody>\n<tr><th>Type:</th><td>long</td></tr>\n\
             <tr><th>Default:</th><td>60000 (1 minute)</td></tr>\n\
+            <tr><th>Valid Values:</th><td>[0,...]</td></tr>\n\
             <tr><th>Update Mode:</th><td>cluster-wide</td></tr>\n</tbody></table>";
-        assert_eq!(key(entry), Some(["log.segment.delete.delay.ms", "cluster-wide", "long"]));
+        let understood = ["log.segment.delete.delay.ms", "cluster-wide", "long", "[0,...]"];
+        assert_eq!(key(entry), Some(understood));
         assert_eq!(key("<p>something else</p>"), None);
     }
 }

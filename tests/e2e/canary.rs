@@ -15,8 +15,10 @@ use super::{manifest, operator};
 /// Three starts that fail, with Kubernetes' pauses between them, and the operator dead for a while.
 const TRIED_WITHIN: Duration = Duration::from_secs(180);
 
-/// Kafka takes 1 or more.
 const QUEUED: &str = "/spec/config/queued.max.requests";
+
+/// Kafka takes no more than another of its values, which it looks at only when it starts.
+const WAIT: &str = "/spec/config/replica.fetch.wait.max.ms";
 
 const OPTIONS: &str = "/spec/brokers/jvm/options";
 
@@ -39,7 +41,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
 async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> anyhow::Result<()> {
     let mistakes = [
         ("an option that Java does not know", OPTIONS, json!(["-XX:Nonsense"]), "'Nonsense'"),
-        ("a value that Kafka refuses", QUEUED, json!("0"), "Value must be at least 1"),
+        ("a value that Kafka refuses", WAIT, json!("40000"), "replica.fetch.wait.max.ms"),
     ];
     for (what, path, value, said) in mistakes {
         goes_back(cluster, what, &manifest::with(base, &[(path, value)])?, said).await?;

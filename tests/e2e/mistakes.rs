@@ -252,5 +252,13 @@ pub(crate) fn for_the_operator() -> Vec<(&'static str, Mistake)> {
                 "which is no count from 1 up",
             ),
         ),
+        (
+            "InvalidSpec",
+            (
+                "/spec/config",
+                json!({ "num.replica.fetchers": "0" }),
+                "which is not a whole number from 1 up",
+            ),
+        ),
     ]
 }

@@ -9,6 +9,7 @@ use crate::observed::{Kafka, Observed};
 use crate::properties::{self, MIN_IN_SYNC};
 
 mod keys;
+mod valid;
 
 pub(crate) use keys::{find, is_live, is_reserved};
 

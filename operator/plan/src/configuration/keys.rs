@@ -2,6 +2,8 @@
 
 use ottla_crds::kafka_cluster::{RESERVED_CONFIG_KEYS, RESERVED_CONFIG_PREFIXES};
 
+use super::valid;
+
 /// The table of each release, written by `cargo dev keys` from
 /// `DynamicBrokerConfig.dynamicConfigUpdateModes`.
 const TABLES: [(&str, &str); 3] = [
@@ -17,14 +19,17 @@ pub(crate) struct Key {
     update_mode: &'static str,
     /// Kafka's type (`ConfigDef.Type`), in lower case.
     kind: &'static str,
+    /// What its validator says of itself (`ConfigDef.Validator`).
+    valid: &'static str,
 }
 
 /// What a release says of a key; `None` of a key that is not Kafka's own, such as a plugin's.
 pub(crate) fn find(version: &str, key: &str) -> Option<Key> {
     let (_, table) = TABLES.iter().find(|(of, _)| *of == version)?;
     let line = table.lines().find(|line| line.split(' ').next() == Some(key))?;
-    let mut words = line.split(' ').skip(1);
-    Some(Key { update_mode: words.next()?, kind: words.next()? })
+    let mut words = line.splitn(4, ' ').skip(1);
+    let (update_mode, kind) = (words.next()?, words.next()?);
+    Some(Key { update_mode, kind, valid: words.next().unwrap_or_default() })
 }
 
 /// Keys that Kafka calls changeable while it runs, and that are not safe that way.
@@ -61,7 +66,7 @@ pub(crate) fn is_live(version: &str, key: &str) -> bool {
 
 impl Key {
     /// What a value of this key must be and is not, for people.
-    pub(crate) fn refuses(self, value: &str) -> Option<&'static str> {
+    pub(crate) fn refuses(self, value: &str) -> Option<String> {
         let value = value.trim();
         let (fits, what) = match self.kind {
             "int" => (value.parse::<i32>().is_ok(), "a whole number"),
@@ -72,9 +77,13 @@ impl Key {
                 let word = value.to_ascii_lowercase();
                 (matches!(word.as_str(), "true" | "false"), "true or false")
             }
-            _ => (true, ""),
+            _ => return valid::words(self.valid)?.refuse(value, self.kind == "list"),
         };
-        (!fits).then_some(what)
+        let range = valid::range(self.valid);
+        let is_within =
+            range.as_ref().is_none_or(|range| value.parse().is_ok_and(|number| range.has(number)));
+        let bounds = range.as_ref().map(ToString::to_string).unwrap_or_default();
+        (!fits || !is_within).then(|| format!("{what}{bounds}"))
     }
 }
 
@@ -121,13 +130,40 @@ mod tests {
     #[test]
     fn values_are_of_the_type_that_kafka_has_for_them() {
         let refused = |key, value| find("4.3.1", key).and_then(|key| key.refuses(value));
+        let must_be = |what: &str| Some(what.to_owned());
         assert_eq!(refused("num.io.threads", "16"), None);
-        assert_eq!(refused("num.io.threads", "many"), Some("a whole number"));
-        assert_eq!(refused("num.io.threads", "9999999999"), Some("a whole number"));
+        assert_eq!(refused("num.io.threads", "many"), must_be("a whole number from 1 up"));
+        assert_eq!(refused("num.io.threads", "0"), must_be("a whole number from 1 up"));
+        assert_eq!(refused("num.io.threads", "9999999999"), must_be("a whole number from 1 up"));
         assert_eq!(refused("log.retention.ms", "9999999999"), None);
-        assert_eq!(refused("log.cleaner.min.cleanable.ratio", "0,5"), Some("a number"));
+        let part = "a number from 0 to 1";
+        assert_eq!(refused("log.cleaner.min.cleanable.ratio", "0,5"), must_be(part));
+        assert_eq!(refused("log.cleaner.min.cleanable.ratio", "1.5"), must_be(part));
+        let level = "a whole number from 1 to 9, or -1";
+        assert_eq!(refused("compression.gzip.level", "0"), must_be(level));
+        assert_eq!(refused("compression.gzip.level", "-1"), None);
         assert_eq!(refused("log.preallocate", "TRUE"), None);
-        assert_eq!(refused("log.preallocate", "yes"), Some("true or false"));
+        assert_eq!(refused("log.preallocate", "yes"), must_be("true or false"));
         assert_eq!(refused("compression.type", "zstd"), None);
+        let codecs = "one of uncompressed, zstd, lz4, snappy, gzip, producer";
+        assert_eq!(refused("compression.type", "best"), must_be(codecs));
+        assert_eq!(refused("log.cleanup.policy", "compact, delete"), None);
+        assert_eq!(refused("log.cleanup.policy", "keep"), must_be("a list of compact, delete"));
+        assert_eq!(refused("group.coordinator.rebalance.protocols", "classic,consumer"), None);
+    }
+
+    /// A release may say it in words that are new.
+    #[test]
+    fn what_kafka_says_of_valid_values_is_understood() {
+        let known = ["", "non-empty string", "non-null string", "non-empty list"];
+        for (version, table) in TABLES {
+            for line in table.lines().filter(|line| !line.starts_with('#')) {
+                let valid = line.splitn(4, ' ').nth(3).unwrap_or_default();
+                let understood = known.contains(&valid)
+                    || valid::range(valid).is_some()
+                    || valid::words(valid).is_some();
+                assert!(understood, "Kafka {version}: {line}");
+            }
+        }
     }
 }
