@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod change;
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod controller;
 pub(crate) mod election;
 pub(crate) mod feature;
 pub(crate) mod log_dir;

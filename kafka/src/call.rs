@@ -1,6 +1,5 @@
 //! What a call is: a request, its answer, the versions we speak, and whether it may be repeated.
 
-use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, VersionRange};
 
 use crate::ErrorCode;
@@ -13,7 +12,7 @@ pub(crate) trait Call: Encodable + HeaderVersion + Send + Sync {
     /// What Kafka answers.
     type Response: Decodable + HeaderVersion + Send;
     /// Its number in the protocol.
-    const KEY: ApiKey;
+    const KEY: i16;
     /// Its name in Kafka's documentation.
     const NAME: &'static str;
     /// The versions this client speaks; only flexible ones, see [`crate::connection`]'s `bounded`.
@@ -31,7 +30,7 @@ macro_rules! call {
     ($request:ident => $response:ident, $name:ident from $first:literal, repeatable: $repeatable:literal, $refusal:expr) => {
         impl $crate::call::Call for kafka_protocol::messages::$request {
             type Response = kafka_protocol::messages::$response;
-            const KEY: kafka_protocol::messages::ApiKey = kafka_protocol::messages::ApiKey::$name;
+            const KEY: i16 = kafka_protocol::messages::ApiKey::$name as i16;
             const NAME: &'static str = stringify!($name);
             const VERSIONS: kafka_protocol::protocol::VersionRange =
                 kafka_protocol::protocol::VersionRange {
@@ -85,6 +84,7 @@ pub(crate) mod tests {
             $function::<m::AlterPartitionReassignmentsRequest>($($argument),*);
             $function::<m::ListPartitionReassignmentsRequest>($($argument),*);
             $function::<m::UnregisterBrokerRequest>($($argument),*);
+            $function::<$crate::admin::controller::UnregisterControllerRequest>($($argument),*);
             $function::<m::UpdateFeaturesRequest>($($argument),*);
             $function::<m::AddRaftVoterRequest>($($argument),*);
             $function::<m::RemoveRaftVoterRequest>($($argument),*);

@@ -167,7 +167,7 @@ impl Connection {
         correlation_id: i32,
     ) -> Result<BytesMut, Error> {
         let header = RequestHeader::default()
-            .with_request_api_key(C::KEY as i16)
+            .with_request_api_key(C::KEY)
             .with_request_api_version(version)
             .with_correlation_id(correlation_id)
             .with_client_id(Some(self.client_id.clone()));

@@ -19,7 +19,7 @@ const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
 /// The conversations in the order in which they are recorded: later ones need what earlier ones
 /// made. Each is also the name of a file.
-pub(crate) const NAMES: [&str; 25] = [
+pub(crate) const NAMES: [&str; 26] = [
     "describe_cluster",
     "describe_quorum",
     "describe_features",
@@ -44,6 +44,7 @@ pub(crate) const NAMES: [&str; 25] = [
     "reassignments",
     "delete_topics",
     "unregister_broker",
+    "unregister_controller",
     "describe_topics_of_none",
 ];
 
@@ -100,6 +101,7 @@ pub(crate) async fn hold(name: &str, cluster: &Cluster) -> String {
         "reassignments" => text(cluster.reassignments().await),
         "delete_topics" => text(deleted(cluster).await),
         "unregister_broker" => text(cluster.unregister_broker(7).await),
+        "unregister_controller" => text(cluster.unregister_controller(7).await),
         "describe_topics_of_none" => {
             settle().await;
             text(cluster.topics().await)

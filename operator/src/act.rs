@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use futures::stream::iter;
 use ottla_plan::Action;
-use ottla_plan::action::HeldBack;
+use ottla_plan::action::{HeldBack, UnregisterController};
 use ottla_plan::object::Kind;
 
 use crate::context::Context;
@@ -208,6 +208,7 @@ async fn harmless(
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::UnregisterController(_)
             | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
@@ -240,6 +241,12 @@ async fn destructive(
             }
             Action::Delete(delete) => {
                 object::delete(&context.client, namespace, delete.kind, &delete.target).await
+            }
+            // The record last: what is struck from it is never asked for again.
+            Action::UnregisterController(unregister) => {
+                kafka(context, ways, action).await?;
+                let UnregisterController { target, record, .. } = unregister;
+                identity::record_quorum(&context.client, namespace, target, record).await
             }
             Action::Reassign(_)
             | Action::Cordon { .. }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use ottla_crds::kafka_cluster::status::NodeStatus;
@@ -56,7 +56,20 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
 
     let newer = dedicated(base, 3, "4.4.0")?;
     changed(cluster, "another release", &newer, &[10_000, 10_001, 10_002]).await?;
+    forgotten(cluster, "[10000,10001,10002]").await?;
     verifier.goes_on().await
+}
+
+/// Kafka 4.4 was told to forget the controllers that left.
+async fn forgotten(cluster: &Cluster<'_>, stay: &str) -> anyhow::Result<()> {
+    let maps: Api<ConfigMap> = cluster.stage.api();
+    until("registrations of those that left", READY_WITHIN, async || {
+        let data = maps.get("orders-identity").await?.data.unwrap_or_default();
+        let record: Value = serde_json::from_str(data.get("quorum").context("no quorum")?)?;
+        let registered = record["registered"].to_string();
+        Ok(if registered == stay { Ok(()) } else { Err(registered) })
+    })
+    .await
 }
 
 fn dedicated(base: &Value, replicas: i32, version: &str) -> anyhow::Result<Value> {

@@ -61,6 +61,7 @@ fn cases(action: &Action) -> &'static [Case] {
         Action::RenewAuthority(_) => &AUTHORITY,
         Action::AddVoter(_) => &quorum::ADD,
         Action::RemoveVoter(_) => &quorum::REMOVE,
+        Action::UnregisterController(_) => &quorum::UNREGISTER,
         Action::RaiseFeature(_) => &upgrade::RAISE,
         Action::Cordon { cordoned: true, .. } => &departure::CORDON,
         Action::CordonDisks { of_gone: false, .. } => &disks::CORDON,
@@ -257,6 +258,7 @@ fn without_any_one_guard_something_would_be_permitted() {
         quorum::removal,
         quorum::stop,
         quorum::secret,
+        quorum::unregistration,
     ];
     for scene in scenes {
         let permitted = scene();
@@ -284,6 +286,7 @@ fn kind(action: &Action) -> &'static str {
         Action::RenewAuthority(_) => "renew authority",
         Action::AddVoter(_) => "add voter",
         Action::RemoveVoter(_) => "remove voter",
+        Action::UnregisterController(_) => "unregister controller",
         Action::Cordon { .. } => "cordon",
         Action::CordonDisks { .. } => "cordon disks",
         Action::MoveReplicas(_) => "move replicas",

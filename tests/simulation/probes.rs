@@ -10,7 +10,7 @@ use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 pub(crate) struct Probes(BTreeMap<String, u64>);
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 53] = [
+const WORDS: [(&str, &str); 54] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -53,6 +53,7 @@ const WORDS: [(&str, &str); 53] = [
     ("disks formatted again", "permit node 1000"),
     ("a voter joined", "let controller"),
     ("a voter left", "take the vote of controller"),
+    ("a controller unregistered", "unregister controller"),
     ("reason: a controller", "it becomes a controller"),
     ("reason: no controller", "it is no controller any more"),
     ("reason: other controllers", "it finds the quorum by the controllers"),

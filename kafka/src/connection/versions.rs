@@ -21,7 +21,7 @@ pub(super) struct PeerVersions(BTreeMap<i16, (i16, i16)>);
 impl PeerVersions {
     /// The highest version that both sides know.
     pub(super) fn common<C: Call>(&self) -> Option<i16> {
-        let (theirs_min, theirs_max) = *self.0.get(&(C::KEY as i16))?;
+        let (theirs_min, theirs_max) = *self.0.get(&C::KEY)?;
         let highest = C::VERSIONS.max.min(theirs_max);
         (highest >= C::VERSIONS.min.max(theirs_min)).then_some(highest)
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn offered(range: (i16, i16)) -> Option<i16> {
-        PeerVersions(BTreeMap::from([(ApiVersionsRequest::KEY as i16, range)]))
+        PeerVersions(BTreeMap::from([(ApiVersionsRequest::KEY, range)]))
             .common::<ApiVersionsRequest>()
     }
 

@@ -102,6 +102,7 @@ impl ErrorCode {
             | "NO_REASSIGNMENT_IN_PROGRESS"
             | "RESOURCE_NOT_FOUND"
             | "BROKER_ID_NOT_REGISTERED"
+            | "CONTROLLER_ID_NOT_REGISTERED"
             | "TRANSACTIONAL_ID_NOT_FOUND"
             | "UNKNOWN_CONTROLLER_ID"
             | "VOTER_NOT_FOUND" => Class::NotFound,
@@ -172,7 +173,7 @@ const RETRIABLE: [&str; 32] = [
 ];
 
 /// The names of the codes from -1 on, in order.
-const NAMES: [&str; 135] = [
+const NAMES: [&str; 138] = [
     "UNKNOWN_SERVER_ERROR",
     "NONE",
     "OFFSET_OUT_OF_RANGE",
@@ -308,6 +309,9 @@ const NAMES: [&str; 135] = [
     "STREAMS_INVALID_TOPOLOGY_EPOCH",
     "STREAMS_TOPOLOGY_FENCED",
     "SHARE_SESSION_LIMIT_REACHED",
+    "GROUP_DELETION_FAILED",
+    "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED",
+    "CONTROLLER_ID_NOT_REGISTERED",
 ];
 
 #[cfg(test)]
@@ -324,6 +328,7 @@ mod tests {
             (100, "UNKNOWN_TOPIC_ID"),
             (127, "VOTER_NOT_FOUND"),
             (133, "SHARE_SESSION_LIMIT_REACHED"),
+            (136, "CONTROLLER_ID_NOT_REGISTERED"),
             (-2, "UNKNOWN_CODE"),
             (9999, "UNKNOWN_CODE"),
             (i16::MIN, "UNKNOWN_CODE"),

@@ -113,7 +113,8 @@ async fn read(stream: &mut TcpStream) -> Option<Bytes> {
 
 fn understand(frame: Bytes, port: u16, log: &Mutex<Vec<ApiKey>>) -> Asked {
     let mut input = frame.clone();
-    let key = ApiKey::try_from(input.get_i16()).unwrap();
+    // The crate does not know UnregisterController, which is written as UnregisterBroker is.
+    let key = ApiKey::try_from(input.get_i16()).unwrap_or(ApiKey::UnregisterBroker);
     let version = input.get_i16();
     let correlation_id = input.get_i32();
     let mut log = log.lock().unwrap();

@@ -6,7 +6,7 @@ use ottla_kafka::{Class, Elect, ErrorCode, FetchOptions};
 
 use crate::calls::{ORDERS, record, wait_until_in_sync};
 use crate::eventually;
-use crate::kafka::Kafka;
+use crate::kafka::{CLUSTER_ID, Kafka, directory_id};
 
 /// The clients know the old controller and the old leaders, and find the new ones by themselves.
 pub(crate) async fn the_active_controller_dies(kafka: &mut Kafka) {
@@ -81,4 +81,13 @@ pub(crate) async fn a_dead_broker_is_unregistered(kafka: &mut Kafka) {
         (nodes.len() == 2).then_some(())
     })
     .await;
+}
+
+/// The node that was killed.
+pub(crate) async fn it_is_no_controller_any_more(kafka: &Kafka) {
+    let brokers = kafka.client();
+    brokers.remove_voter(CLUSTER_ID, 3, directory_id(3)).await.unwrap();
+    brokers.unregister_controller(3).await.unwrap();
+    let again = brokers.unregister_controller(3).await.unwrap_err();
+    assert_eq!(again.class(), Class::NotFound, "{again}");
 }

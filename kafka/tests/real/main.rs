@@ -52,6 +52,7 @@ async fn a_cluster_of_three_nodes() {
     failures::the_active_controller_dies(&mut kafka).await;
     failures::it_comes_back_and_leads_again(&mut kafka).await;
     failures::a_dead_broker_is_unregistered(&mut kafka).await;
+    failures::it_is_no_controller_any_more(&kafka).await;
     calls::topics_are_deleted(&kafka).await;
 }
 

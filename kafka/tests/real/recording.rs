@@ -43,8 +43,9 @@ pub(crate) async fn record() {
 fn save(name: &str, frames: &Frames) {
     let mut text = format!("# {name}, recorded from Kafka by `cargo test --test real`.\n");
     for (request, answer) in &frames.exchanges {
-        let (key, version) = (ApiKey::try_from(i16::from(request[1])).unwrap(), request[3]);
-        writeln!(text, "\n> {key:?}, version {version}").unwrap();
+        let (key, version) = (i16::from(request[1]), request[3]);
+        let name = ApiKey::try_from(key).map_or(format!("call {key}"), |key| format!("{key:?}"));
+        writeln!(text, "\n> {name}, version {version}").unwrap();
         text += &dump(request);
         text += "\n< answer\n";
         text += &dump(answer);

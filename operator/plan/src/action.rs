@@ -211,6 +211,17 @@ pub struct ChangeVoter {
     pub host: String,
 }
 
+/// The end of a controller's registration (KIP-1312).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnregisterController {
+    /// Kafka's `node.id`.
+    pub id: i32,
+    /// The identity object.
+    pub target: Target,
+    /// What is on record of the quorum then.
+    pub record: QuorumRecord,
+}
+
 /// A step on the way to another CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthorityStep {
@@ -339,6 +350,8 @@ pub enum Action {
     AddVoter(ChangeVoter),
     /// Take a controller's vote away.
     RemoveVoter(ChangeVoter),
+    /// Remove the registration of a controller that is gone for good, and strike it from the identity object.
+    UnregisterController(UnregisterController),
     /// Switch a feature on (KIP-584): there is no way back to a release that does not know it.
     RaiseFeature(RaiseFeature),
     /// Delete a node's pod, so that it starts anew from the newest template.
@@ -363,6 +376,7 @@ impl Action {
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::UnregisterController(_)
             | Action::RaiseFeature(_) => true,
             Action::NewIdentity { .. }
             | Action::IssueAuthority { .. }
@@ -401,6 +415,7 @@ impl Action {
             | Action::MoveReplicas(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::UnregisterController(_)
             | Action::RaiseFeature(_) => HeldBack::Nothing,
             _ => HeldBack::Everything,
         }
@@ -427,6 +442,7 @@ impl Action {
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::UnregisterController(_)
             | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => 7,
         }

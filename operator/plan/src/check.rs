@@ -110,6 +110,9 @@ pub fn guards(action: &Action, desired: &Desired, fresh: &Observed) -> Verdicts 
         Action::RenewAuthority(renew) => authority::guards(renew, desired, fresh),
         Action::AddVoter(change) => quorum::add(change, desired, fresh),
         Action::RemoveVoter(change) => quorum::remove(change, desired, fresh),
+        Action::UnregisterController(unregister) => {
+            quorum::unregister(unregister.id, desired, fresh)
+        }
         Action::RaiseFeature(raise) => feature::guards(raise, desired, fresh),
         Action::NewIdentity { .. }
         | Action::IssueAuthority { .. }

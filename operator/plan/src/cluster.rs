@@ -179,7 +179,9 @@ fn work_on_all(
 ) {
     let mut quorum = quorum::plan(desired, observed, nodes);
     // Both are written into one object, and the quorum builds upon what is on record of disks.
-    if plan.actions.iter().any(|action| matches!(action, Action::RecordDisks { .. })) {
+    let of_disks =
+        |action: &Action| matches!(action, Action::RecordDisks { .. } | Action::ForgetDisks { .. });
+    if plan.actions.iter().any(of_disks) {
         quorum.actions.clear();
     }
     let authority = authority::plan(desired, observed, nodes, now);

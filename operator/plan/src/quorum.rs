@@ -89,6 +89,8 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     if record != identity.quorum {
         let target = Target::of_identity(&desired.names, identity);
         steps.actions.push(Action::RecordQuorum { target, record });
+    } else {
+        steps.actions.extend(departure::unregister(desired, observed, identity));
     }
     let (action, detail) = change.spoken();
     steps.actions.extend(action);
@@ -256,6 +258,17 @@ pub(crate) fn is_controller(observed: &Observed, id: i32) -> bool {
     let pod = observed.pods.get(&id);
     let document = pod.and_then(|pod| config_map::mounted_document(observed, pod));
     document.is_some_and(|document| document.roles.contains(&Role::Controller))
+}
+
+/// Whether a node runs as a controller, or would in its next life.
+pub(crate) fn may_run(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)));
+    let next = set.is_some_and(|set| stateful_set::is_controller(&set.live));
+    let controls = |pod: &Pod| {
+        let document = config_map::mounted_document(observed, pod);
+        document.is_none_or(|one| one.roles.contains(&Role::Controller))
+    };
+    next || observed.pods.get(&id).is_some_and(controls)
 }
 
 /// Whether a majority of the voters has caught up after one more of them or one less.

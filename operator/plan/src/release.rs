@@ -34,6 +34,11 @@ pub fn levels(release: &str) -> BTreeMap<&'static str, i32> {
     OTHER_LEVELS.into_iter().chain(differing).collect()
 }
 
+/// Whether Kafka lets registrations of controllers go (4.4-IV2, KIP-1312).
+pub(crate) fn unregisters_controllers(switched_on: &BTreeMap<String, i32>) -> bool {
+    switched_on.get(METADATA).is_some_and(|level| *level >= 33)
+}
+
 /// A feature that is switched on at a level that a release does not know, if there is one.
 #[must_use]
 pub fn unknown(release: &str, switched_on: &BTreeMap<String, i32>) -> Option<(String, i32)> {

@@ -13,7 +13,7 @@ use crate::moves::{self, Task};
 use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::report::{Progress, WaitingOn, partitions};
-use crate::roll;
+use crate::{release, roll};
 
 mod departure;
 
@@ -195,6 +195,11 @@ fn forbidden(
         return None;
     }
     if let Some(id) = leaving.iter().find(|id| was_controller(observed, **id)) {
+        if release::unregisters_controllers(&kafka.features) {
+            return Some(format!(
+                "broker {id} leaves when Kafka does not know it as a controller any more"
+            ));
+        }
         return Some(format!(
             "broker {id} cannot leave: it was a controller, and Kafka keeps its registration, which would not let the features of another release be switched on once it is gone (KAFKA-20295); keep it, or let another leave by excludedIds"
         ));

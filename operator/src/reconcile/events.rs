@@ -54,6 +54,7 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::CordonDisks { .. } => ("DisksCordoned", "CordonDisks"),
         Action::MoveReplicas(_) => ("ReplicasMoved", "MoveReplicas"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
+        Action::UnregisterController(_) => ("ControllerUnregistered", "UnregisterController"),
         Action::RenewAuthority(_) => ("AuthorityRenewed", "RenewAuthority"),
         Action::AddVoter(_) => ("VoterAdded", "AddVoter"),
         Action::RemoveVoter(_) => ("VoterRemoved", "RemoveVoter"),
@@ -74,6 +75,7 @@ fn of_action(of: &Action) -> Option<Event> {
         }
         Action::MoveReplicas(moves) => format!("{verb} of broker {}", moves.broker),
         Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
+        Action::UnregisterController(unregister) => format!("{verb} {}", unregister.id),
         Action::AddVoter(change) | Action::RemoveVoter(change) => format!("{verb} {}", change.id),
         Action::RaiseFeature(RaiseFeature { raise, .. }) => {
             format!("{verb} {} {}", raise.feature, raise.to)

@@ -47,7 +47,7 @@ pub(super) const STOP: [Case; 5] = [
         kafka(scene).voters.insert(NEXT + 1, Voter::default());
     }),
     ("no release waits for it", |scene| {
-        kafka(scene).features.insert("metadata.version".to_owned(), 29);
+        kafka(scene).features.insert("share.version".to_owned(), 1);
     }),
     ("it can be called back", |scene| {
         identity(scene).quorum.registered.remove(&NEXT);
@@ -73,6 +73,29 @@ pub(super) const DELETE_SECRET: [Case; 7] = [
     }),
 ];
 
+pub(super) const UNREGISTER: [Case; 6] = [
+    ("Kafka was asked", silence_kafka),
+    ("the spec does not ask for it", |scene| scene.desired.voters = 5),
+    ("it does not vote", |scene| {
+        [NEXT, NEXT + 1].iter().for_each(|id| {
+            kafka(scene).voters.insert(*id, Voter::default());
+        });
+    }),
+    ("no release waits for it", |scene| {
+        kafka(scene).features.insert("share.version".to_owned(), 1);
+    }),
+    ("it does not run", |scene| {
+        let pod = scene.observed.pods[&10_000].clone();
+        scene.observed.pods.insert(NEXT, pod.clone());
+        scene.observed.pods.insert(NEXT + 1, pod);
+    }),
+    ("Kafka can forget it", |scene| {
+        scene.desired.version = "4.3.1".to_owned();
+        kafka(scene).features.insert("metadata.version".to_owned(), 30);
+        kafka(scene).features.insert("share.version".to_owned(), 1);
+    }),
+];
+
 fn late(voter: Option<&mut Voter>) {
     voter.unwrap().behind_milliseconds = Some(5_000);
 }
@@ -80,6 +103,7 @@ fn late(voter: Option<&mut Voter>) {
 /// The first such action after the spec asks for another number of controllers.
 fn changed(before: i32, after: i32, is_meant: fn(&Action) -> bool) -> Scene {
     let mut cluster = manifest(include_str!("../../../examples/production.yaml")).unwrap();
+    cluster.spec.version = "4.4.0".to_owned();
     cluster.spec.controllers.replicas = before;
     let mut world = World::new(cluster);
     world.bring_up().unwrap();
@@ -119,6 +143,11 @@ pub(super) fn stop() -> Scene {
 /// Its certificate is to go.
 pub(super) fn secret() -> Scene {
     changed(5, 3, |action| is_delete(action, Kind::Secret))
+}
+
+/// Its registration is to go.
+pub(super) fn unregistration() -> Scene {
+    changed(5, 3, |action| matches!(action, Action::UnregisterController(_)))
 }
 
 fn is_delete(action: &Action, kind: Kind) -> bool {

@@ -263,6 +263,7 @@ impl World {
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
+            | Action::UnregisterController(_)
             | Action::RenewAuthority(_)
             | Action::RaiseFeature(_) => Ok(()),
         }
@@ -351,7 +352,7 @@ impl World {
     }
 
     /// The first of the two writes that some actions are: a StatefulSet before its pod is deleted, a
-    /// limit before a move, a cordon gone before a registration.
+    /// limit before a move, a cordon gone before a registration, a registration before what is on record of it.
     fn first_write(&mut self, action: &Action) -> Result<(), Refused> {
         match action {
             Action::RestartPod(RestartPod { set: Some(set), .. }) => {
@@ -362,6 +363,7 @@ impl World {
                 self.cordon(*broker, false);
                 Ok(())
             }
+            Action::UnregisterController(unregister) => self.unregister_controller(unregister.id),
             _ => Ok(()),
         }
     }
@@ -373,6 +375,7 @@ impl World {
             Action::RestartPod(RestartPod { set: Some(_), .. })
                 | Action::Reassign(_)
                 | Action::Unregister(Unregister { uncordon: true, .. })
+                | Action::UnregisterController(_)
         );
         if is_twofold {
             let first = self
@@ -403,6 +406,10 @@ impl World {
                 Action::RaiseFeature(raise) => world.raise_feature(raise),
                 Action::RenewAuthority(renew) => {
                     world.renew_authority(renew).map(|said| answer = said)
+                }
+                Action::UnregisterController(unregister) => {
+                    answer = world.record_quorum(&unregister.target, &unregister.record);
+                    Ok(())
                 }
                 Action::AddVoter(change) => world.add_voter(change).map(|said| answer = said),
                 Action::RemoveVoter(change) => world.remove_voter(change).map(|said| answer = said),

@@ -125,6 +125,18 @@ impl World {
         self.store.write(Kind::ConfigMap, &target.name, &["data", QUORUM], text.into())
     }
 
+    /// S2: only of one that does not come back, because one that runs registers again.
+    pub(super) fn unregister_controller(&mut self, id: i32) -> Result<(), Refused> {
+        if self.features.get("metadata.version").is_none_or(|level| *level < 33) {
+            return Err(Refused::Invalid("metadata.version".to_owned()));
+        }
+        if self.pods.get(&id).is_some_and(|pod| pod.controller) || self.quorum.contains_key(&id) {
+            self.broken.get_or_insert(format!("S2: controller {id} is unregistered and runs"));
+        }
+        self.controllers.remove(&id);
+        Ok(())
+    }
+
     /// S3: what joins is there and has caught up, and a majority of all votes afterwards.
     pub(super) fn add_voter(&mut self, change: &ChangeVoter) -> Result<Result<(), Refused>> {
         let ChangeVoter { id, directory, .. } = change;
@@ -192,7 +204,7 @@ impl World {
         }
     }
 
-    /// L1: those vote that the spec asks for, and only they are controllers.
+    /// L1: those vote that the spec asks for, and only they are controllers, as far as Kafka can forget others.
     pub(super) fn hold_quorum_as_wished(&self) -> Result<()> {
         let Ok(desired) = self.desired() else { return Ok(()) };
         let wished: BTreeSet<i32> = first_voters(&desired).into_iter().collect();
@@ -201,6 +213,10 @@ impl World {
         let controllers: BTreeSet<i32> = controllers.map(|(id, _)| *id).collect();
         if voters != wished || controllers != wished {
             bail!("L1: at rest with the voters {voters:?} and the controllers {controllers:?}");
+        }
+        let forgets = self.features.get("metadata.version").is_some_and(|level| *level >= 33);
+        if forgets && self.controllers != wished {
+            bail!("L1: at rest, and Kafka knows the controllers {:?}", self.controllers);
         }
         Ok(())
     }

@@ -58,6 +58,9 @@ impl Action {
             Action::Unregister(unregister) => {
                 format!("unregister broker {}: it is gone for good", unregister.broker)
             }
+            Action::UnregisterController(unregister) => {
+                format!("unregister controller {}: it has left for good", unregister.id)
+            }
             Action::AddVoter(change) => format!("let controller {} vote", change.id),
             Action::RemoveVoter(change) => {
                 format!("take the vote of controller {} away", change.id)

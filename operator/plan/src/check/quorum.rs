@@ -1,4 +1,4 @@
-//! What must hold before a controller gets a vote or loses it. S3: a caught-up majority of the voters is
+//! What must hold before a controller gets a vote, loses it, or is forgotten. S3: a caught-up majority of the voters is
 //! there before and after.
 
 use super::{Verdicts, Violation, unless, violation};
@@ -6,7 +6,7 @@ use crate::action::ChangeVoter;
 use crate::desired::Desired;
 use crate::node::nodes;
 use crate::observed::{Kafka, Observed};
-use crate::quorum;
+use crate::{quorum, release};
 
 fn kafka(fresh: &Observed) -> Result<&Kafka, Violation> {
     let kafka = fresh.kafka.known().filter(|kafka| kafka.leader.is_some());
@@ -69,6 +69,34 @@ pub(super) fn remove(change: &ChangeVoter, desired: &Desired, fresh: &Observed) 
         (
             "a majority has caught up",
             unless(!majority, "S3", "no majority of the others has caught up"),
+        ),
+    ]
+}
+
+/// A registration that is missing lets features be switched on that the controller does not know.
+pub(super) fn unregister(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let kafka = match kafka(fresh) {
+        Ok(kafka) => kafka,
+        Err(silent) => return vec![("Kafka was asked", Err(silent))],
+    };
+    let wished = quorum::wished(desired).contains(&id);
+    let called_back = quorum::is_called_back(desired, fresh, id);
+    let knows_how = release::unregisters_controllers(&kafka.features);
+    vec![
+        ("Kafka was asked", Ok(())),
+        ("the spec does not ask for it", unless(wished, "S3", "the spec asks for the controller")),
+        ("it does not vote", unless(kafka.voters.contains_key(&id), "S3", "it votes")),
+        (
+            "no release waits for it",
+            unless(called_back, "S2", "features of a release wait for the controller"),
+        ),
+        (
+            "it does not run",
+            unless(quorum::may_run(desired, fresh, id), "S2", "it runs as a controller, or would"),
+        ),
+        (
+            "Kafka can forget it",
+            unless(!knows_how, "S2", "Kafka keeps registrations of controllers before 4.4"),
         ),
     ]
 }

@@ -1,12 +1,13 @@
-//! Controllers with pods of their own that do not vote any more: stopped, and what Kubernetes has of them
-//! taken away. Their claims stay.
+//! Controllers that do not vote any more: those with pods of their own are stopped, and what Kubernetes has of
+//! them is taken away, but for their claims. Their registrations go last, where Kafka can do that.
 
-use crate::action::{Action, Delete, Target};
+use crate::action::{Action, Delete, Target, UnregisterController};
 use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
 use crate::object::Kind;
-use crate::observed::{Child, Observed};
+use crate::observed::{Child, Identity, Observed};
+use crate::release;
 
 /// Stops controllers that have nothing to do any more.
 pub(super) fn stop(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<Action> {
@@ -53,6 +54,38 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed, nodes: &[Node]) 
         }
     }
     actions
+}
+
+/// Removes the registration of the next controller that has left.
+pub(super) fn unregister(
+    desired: &Desired,
+    observed: &Observed,
+    identity: &Identity,
+) -> Option<Action> {
+    let kafka = observed.kafka.known().filter(|kafka| kafka.leader.is_some())?;
+    if !release::unregisters_controllers(&kafka.features) {
+        return None;
+    }
+    let mut registered = identity.quorum.registered.iter();
+    let id = *registered.find(|id| {
+        super::has_left(desired, observed, **id)
+            && !super::may_run(desired, observed, **id)
+            && !has_leftovers(desired, observed, **id)
+    })?;
+    let mut record = identity.quorum.clone();
+    record.registered.remove(&id);
+    let target = Target::of_identity(&desired.names, identity);
+    Some(Action::UnregisterController(UnregisterController { id, target, record }))
+}
+
+/// Whether anything is there that goes only while its controller can be called back.
+fn has_leftovers(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let kinds = [Kind::ConfigMap, Kind::Secret].into_iter();
+    let mut owners = kinds.flat_map(|kind| {
+        let children = observed.children_of(kind);
+        children.filter_map(move |(name, child)| owner(desired, kind, name, child))
+    });
+    owners.any(|owner| owner == id)
 }
 
 /// The controller with a pod of its own that an object belongs to. A certificate's Secret carries no label.

@@ -42,6 +42,9 @@ pub async fn change(
         Action::RaiseFeature(RaiseFeature { raise, .. }) => raise_feature(&cluster, raise).await,
         Action::AddVoter(change) => add_voter(&cluster, change).await,
         Action::RemoveVoter(change) => remove_voter(&cluster, change).await,
+        Action::UnregisterController(unregister) => {
+            unregister_controller(&cluster, unregister.id).await
+        }
         Action::Unregister(unregister) => {
             let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
             self::unregister(&controllers, unregister).await
@@ -241,6 +244,14 @@ async fn unregister(controllers: &Cluster, unregister: &Unregister) -> Result<()
         cordon(controllers, unregister.broker, false).await?;
     }
     match controllers.unregister_broker(unregister.broker).await {
+        Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
+        _ => Ok(()),
+    }
+}
+
+/// One that Kafka does not know was forgotten by an attempt that was cut off.
+async fn unregister_controller(cluster: &Cluster, id: i32) -> Result<(), ReachError> {
+    match cluster.unregister_controller(id).await {
         Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
         _ => Ok(()),
     }
