@@ -13,6 +13,7 @@ mod e2e {
     mod canary;
     mod cluster;
     mod configured;
+    mod conformance;
     mod crashes;
     mod diagnosis;
     mod disk;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::telemetry::LogFormat;
 
@@ -56,6 +56,42 @@ pub struct Args {
     #[arg(long, env = "OTTLA_AGENT_POLL_SECONDS", default_value = "30",
           value_parser = clap::value_parser!(u16).range(1..=600))]
     agent_poll_seconds: u16,
+
+    /// What to do instead of running Apache Kafka
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does once, and ends.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Says what is seen of a KafkaCluster, what would be done next, and what is waited for; writes nothing
+    Explain {
+        /// The KafkaCluster, as namespace/name
+        cluster: ClusterName,
+    },
+}
+
+/// A KafkaCluster by its namespace and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl FromStr for ClusterName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("it must be namespace/name"),
+        }
+    }
 }
 
 /// The image that the same release of Ottla was published with.

@@ -75,7 +75,10 @@ pub async fn permits(
     if !same {
         return Err(Refusal::Changed);
     }
-    let fresh = observe(context, &fresh).await.map_err(Refusal::Observe)?.observed;
+    let fresh = observe(&context.client, context.reach.as_ref(), &fresh)
+        .await
+        .map_err(Refusal::Observe)?
+        .observed;
     let expires = Instant::now() + LIFE;
     let mut verdict = Verdict::default();
     for action in actions {

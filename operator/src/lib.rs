@@ -8,6 +8,7 @@ pub mod api_call;
 pub mod args;
 pub mod client;
 pub mod context;
+pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod kubernetes_api;

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 use ottla_crds::KafkaCluster;
 use ottla_crds::agent::AgentStatus;
 use ottla_crds::kafka_cluster::status::Memory;
 use ottla_plan::names::Names;
 use ottla_plan::observed::{Answer, Observed, Pod};
 
-use crate::context::Context;
-use crate::reach::{AgentAddress, Credentials, Ways};
+use crate::reach::{AgentAddress, Credentials, Reach, Ways};
 use crate::telemetry::error_chain;
 
 pub mod facts;
@@ -47,12 +46,13 @@ pub enum ObserveError {
 /// # Errors
 /// When the API server does not answer: a part of the world is never taken for the whole.
 pub async fn observe(
-    context: &Context,
+    client: &Client,
+    reach: &dyn Reach,
     cluster: &KafkaCluster,
 ) -> Result<Observation, ObserveError> {
     let names =
         Names { cluster: cluster.name_any(), namespace: cluster.namespace().unwrap_or_default() };
-    let found = kubernetes::list(&context.client, &names).await?;
+    let found = kubernetes::list(client, &names).await?;
     let secrets = secret::read(&names, &found.secrets);
     let pods = facts::pods(&found.pods);
     let status = cluster.status.clone().unwrap_or_default();
@@ -61,7 +61,7 @@ pub async fn observe(
     let (agents, kafka) = match &secrets.credentials {
         Some(credentials) => {
             let memory = &status.memory;
-            nodes(context, &names, credentials, &found, &pods, &bootstrap, memory).await
+            nodes(reach, &names, credentials, &found, &pods, &bootstrap, memory).await
         }
         None => (BTreeMap::new(), unasked("the operator has no certificate for this cluster yet")),
     };
@@ -93,7 +93,7 @@ fn unasked<T>(reason: &str) -> Answer<T> {
 type Agents = BTreeMap<i32, Answer<AgentStatus>>;
 
 async fn nodes(
-    context: &Context,
+    reach: &dyn Reach,
     names: &Names,
     credentials: &Credentials,
     found: &kubernetes::Found,
@@ -104,24 +104,24 @@ async fn nodes(
     let hosts = facts::hosts(names, &found.pods);
     let asked = pods.iter().filter_map(|(id, pod)| {
         let agent = AgentAddress { ip: pod.address.clone()?, host: hosts.get(id)?.clone() };
-        Some(async move { (*id, status(context, credentials, &agent).await) })
+        Some(async move { (*id, status(reach, credentials, &agent).await) })
     });
     let kafka = async {
         if bootstrap.is_empty() {
             return unasked("no broker is Ready");
         }
-        context.reach.kafka(credentials, bootstrap, memory).await
+        reach.kafka(credentials, bootstrap, memory).await
     };
     let (agents, kafka) = join(join_all(asked), kafka).await;
     (agents.into_iter().collect(), kafka)
 }
 
 async fn status(
-    context: &Context,
+    reach: &dyn Reach,
     credentials: &Credentials,
     agent: &AgentAddress,
 ) -> Answer<AgentStatus> {
-    match context.reach.status(credentials, agent).await {
+    match reach.status(credentials, agent).await {
         Ok(status) => Answer::Known(status),
         Err(error) => Answer::Unknown { reason: error_chain(&error) },
     }

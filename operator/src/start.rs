@@ -6,9 +6,10 @@ use ottla_plan::desired::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Args;
+use crate::args::{Args, ClusterName};
 use crate::client::{ClientError, configuration, connect};
 use crate::context::{Context, Repeats, StandingBy, recorder};
+use crate::explain::{self, ExplainError};
 use crate::health::{HealthError, HealthServer};
 use crate::lease::{Candidate, Election, Leadership, LeadershipLost};
 use crate::metrics::Metrics;
@@ -33,6 +34,9 @@ pub enum StartError {
     /// The process was given no name, and no random one is to be had.
     #[error("this process has no name of its own, set --identity")]
     Name(#[source] std::io::Error),
+    /// A cluster cannot be explained.
+    #[error("it cannot be explained")]
+    Explain(#[from] ExplainError),
     /// The operating system refuses signals.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -108,6 +112,17 @@ fn candidate(args: &Args, own_namespace: &str) -> Result<Candidate, StartError> 
         installation: args.installation(own_namespace),
         process: args.process_name().map_err(StartError::Name)?,
     })
+}
+
+/// Explains one cluster instead.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn explain(args: &Args, cluster: &ClusterName) -> Result<String, StartError> {
+    let configuration = configuration().await?;
+    let settings = settings(args, &configuration.default_namespace);
+    let client = connect(configuration, &Metrics::new())?;
+    Ok(explain::text(&client, &Network, &settings, cluster).await?)
 }
 
 fn settings(args: &Args, own_namespace: &str) -> Settings {

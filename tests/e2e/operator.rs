@@ -12,7 +12,10 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 /// Where `cargo dev install` puts it.
-const NAMESPACE: &str = "ottla-system";
+pub(crate) const NAMESPACE: &str = "ottla-system";
+
+/// What its pods carry.
+pub(crate) const LABEL: &str = "app.kubernetes.io/name=ottla";
 
 /// What it is called in its image, and so in the table of processes.
 const PROGRAM: &[u8] = b"/ottla-operator";
@@ -40,7 +43,7 @@ pub(crate) fn kill(process: u32) -> anyhow::Result<()> {
 pub(crate) async fn replace(client: &Client) -> anyhow::Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    let of_operator = ListParams::default().labels("app.kubernetes.io/name=ottla");
+    let of_operator = ListParams::default().labels(LABEL);
     pods.delete_collection(&at_once, &of_operator).await?;
     Ok(())
 }

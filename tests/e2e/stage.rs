@@ -53,7 +53,7 @@ pub(crate) async fn play(
         }
     }
     if played.is_ok() || std::env::var_os("OTTLA_E2E_KEEP").is_none() {
-        stage.close().await?;
+        stage.leave().await?;
     }
     played
 }
@@ -84,19 +84,31 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Removes the namespace with everything in it. Pods get no time to say goodbye: nobody wants
-    /// their data any more.
+    /// Removes the namespace with everything in it, and waits until it is gone.
     pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        self.leave().await?;
+        let namespaces = self.namespaces();
+        until(&format!("the end of namespace {}", self.namespace), CLOSED_WITHIN, async || {
+            let left = namespaces.get_opt(&self.namespace).await?;
+            Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+        })
+        .await
+    }
+
+    /// Has the namespace removed, and waits until none of its pods is left: what else is in it bothers
+    /// nobody. Pods get no time to say goodbye, because nobody wants their data any more.
+    async fn leave(&self) -> anyhow::Result<()> {
         let namespaces = self.namespaces();
         if namespaces.get_opt(&self.namespace).await?.is_none() {
             return Ok(());
         }
         namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        let pods = self.api::<Pod>();
         let hurried = DeleteParams { grace_period_seconds: Some(1), ..DeleteParams::default() };
-        self.api::<Pod>().delete_collection(&hurried, &ListParams::default()).await?;
-        until(&format!("the end of namespace {}", self.namespace), CLOSED_WITHIN, async || {
-            let left = namespaces.get_opt(&self.namespace).await?;
-            Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+        pods.delete_collection(&hurried, &ListParams::default()).await?;
+        until(&format!("the end of pods in {}", self.namespace), CLOSED_WITHIN, async || {
+            let left = pods.list(&ListParams::default()).await?.items.len();
+            Ok(if left == 0 { Ok(()) } else { Err(format!("{left} pods")) })
         })
         .await
     }

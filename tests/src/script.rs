@@ -13,6 +13,7 @@ mod settle;
 mod versions;
 
 use command::Stage;
+pub use settle::live;
 use versions::Versions;
 
 /// Runs a script and returns it with the answers of today.

@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 
 use crate::Plan;
 
+mod seen;
+
+pub use seen::seen;
+
 /// The text of a plan. Golden tests and `explain` share it.
 #[must_use]
 pub fn text(plan: &Plan) -> String {

@@ -77,7 +77,9 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
         return Ok(Done::GONE);
     };
     let desired = Desired::parse(&cluster, &context.settings);
-    let mut observation = observe(context, &cluster).await.map_err(PassError::Observe)?;
+    let mut observation = observe(&context.client, context.reach.as_ref(), &cluster)
+        .await
+        .map_err(PassError::Observe)?;
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
     if !plan.actions.is_empty() && status::must_come_first(context, &cluster, &plan) {

@@ -41,7 +41,7 @@ const ROUNDS_MAX: usize = 100;
 ///
 /// # Errors
 /// A broken law, or a world that does not come to rest.
-pub(super) fn live(world: &mut World) -> Result<String> {
+pub fn live(world: &mut World) -> Result<String> {
     let (mut text, mut said) = (String::new(), String::new());
     for _ in 0..ROUNDS_MAX {
         let outcome = world.pass()?;

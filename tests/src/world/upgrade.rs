@@ -12,10 +12,15 @@ use super::World;
 use super::nodes::has_jvm;
 use super::{Agent, Pod};
 
-/// The features whose levels differ between releases: their names, and the levels that each knows.
-const FEATURES: [(&str, [(&str, i32); 3]); 2] = [
+/// Features by their names, and the levels that each release knows.
+const FEATURES: [(&str, [(&str, i32); 3]); 7] = [
     ("metadata.version", [("4.2.1", 29), ("4.3.1", 30), ("4.4.0", 33)]),
     ("share.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 2)]),
+    ("eligible.leader.replicas.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 1)]),
+    ("group.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 1)]),
+    ("kraft.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 1)]),
+    ("streams.version", [("4.2.1", 1), ("4.3.1", 1), ("4.4.0", 1)]),
+    ("transaction.version", [("4.2.1", 2), ("4.3.1", 2), ("4.4.0", 2)]),
 ];
 
 /// The level of a feature that a release knows.
