@@ -127,7 +127,7 @@ fn questions() -> Vec<Question> {
         configuration("/immutable", json!(false)),
         configuration("/metadata/labels/x", json!("y")),
         (Kind::ConfigMap, "identity", "/data/x", json!("y")),
-        (Kind::PodDisruptionBudget, "broker", "/spec/maxUnavailable", json!(0)),
+        (Kind::PodDisruptionBudget, "broker", "/spec/minAvailable", json!(0)),
         (Kind::Service, "nodes", "/spec/publishNotReadyAddresses", json!(false)),
     ];
     let question = |(kind, name, pointer, value)| Question { kind, name, pointer, value };
