@@ -58,7 +58,7 @@ const WORDS: [(&str, &str); 54] = [
     ("reason: no controller", "it is no controller any more"),
     ("reason: other controllers", "it finds the quorum by the controllers"),
     ("reason: another disk", "it gets another disk"),
-    ("reason: an empty disk", "an empty disk of it goes"),
+    ("reason: an empty disk", "a disk of it goes"),
     ("a disk cordoned", "cordon disk d"),
     ("disks uncordoned", "uncordon the disks"),
     ("moved to other disks", "to its other disks: "),

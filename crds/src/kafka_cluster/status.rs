@@ -201,6 +201,9 @@ pub struct DisksMemory {
     pub broker: i32,
     /// The disks, by the names of their volumes.
     pub volumes: Vec<String>,
+    /// Those of them that were seen empty while they took nothing new.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<String>,
 }
 
 /// A partition that may move.

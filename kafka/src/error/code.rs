@@ -22,6 +22,8 @@ impl ErrorCode {
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
     /// The node did not get it done in time; it may still happen.
     pub const REQUEST_TIMED_OUT: Self = Self(7);
+    /// The node does not hold that replica.
+    pub const REPLICA_NOT_AVAILABLE: Self = Self(9);
     /// Fewer replicas are in sync than `min.insync.replicas`.
     pub const NOT_ENOUGH_REPLICAS: Self = Self(19);
     /// The client may not do this.

@@ -13,6 +13,7 @@ use crate::node::{Group, Node, of_id};
 use crate::object::Kind;
 use crate::observed::{Claim, Identity, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
+use crate::report::WaitingOn;
 use crate::resources::config_map;
 use crate::{quantity, quorum, upgrade};
 
@@ -73,10 +74,14 @@ pub(crate) fn of_node(
 ) -> Arc<[Volume]> {
     let wished = &desired.group(group).volumes;
     let needed = leaving.get(&id).into_iter().flatten();
-    // All go at once, so that the node restarts once.
-    if needed.clone().all(|volume| is_released(observed, group, id, volume)) {
+    let is_released = |volume: &&&str| is_released(observed, group, id, volume);
+    // All go at once, so that the node restarts once; but Kafka copies nothing between disks while one of them is
+    // offline, so that such a one does not wait for the others.
+    let broken = needed.clone().filter(is_released).any(|volume| is_offline(observed, id, volume));
+    if needed.clone().all(|volume| is_released(&volume)) {
         return Arc::clone(wished);
     }
+    let needed = needed.filter(|volume| !broken || !is_released(volume));
     let mut needed: Vec<Volume> =
         needed.map(|volume| as_it_is(desired, observed, (group, id), volume)).collect();
     let (first, others) = wished.split_at(wished.len().min(1));
@@ -106,8 +111,8 @@ fn as_it_is(
 }
 
 /// Whether a node can do without a disk that the spec does not ask for: it was seen empty while it took
-/// nothing new. A broker that Kafka does not know holds nothing at all. Of one that Kafka took offline nobody knows what is on it: then all that the broker has must be
-/// in sync elsewhere. A controller's further disks hold nothing.
+/// nothing new. A broker that Kafka does not know holds nothing at all. Of one that Kafka took offline nobody knows
+/// what is on it: then all that the broker has must be in sync elsewhere. A controller's further disks hold nothing.
 pub(crate) fn is_released(observed: &Observed, group: Group, id: i32, volume: &str) -> bool {
     if group == Group::Controller {
         return true;
@@ -128,26 +133,49 @@ pub(crate) fn is_released(observed: &Observed, group: Group, id: i32, volume: &s
     }
 }
 
+fn is_offline(observed: &Observed, id: i32, volume: &str) -> bool {
+    let folders = observed.kafka.known().and_then(|kafka| kafka.folders(id));
+    folders.and_then(|all| all.by_volume.get(volume)).is_some_and(|folder| folder.offline)
+}
+
 fn knows_nothing_of(kafka: &Kafka, broker: i32) -> bool {
     kafka.leader.is_some()
         && !kafka.brokers.contains_key(&broker)
         && kafka.partitions.held_by(broker) == 0
 }
 
-/// Takes further disks from nodes that run while another release is watched: the release before might not
-/// read what it formats, so that such a disk would wait empty, and the node with it.
+/// Takes further disks from nodes that leave, and from all while another release is watched: the release before
+/// might not read what it formats, so that such a disk would wait empty, and the node with it.
 pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Node]) {
     let Some(identity) = &observed.identity else { return };
-    if !upgrade::keeps_disks_empty(desired, observed, nodes) {
-        return;
-    }
-    for node in nodes {
+    let watched = upgrade::keeps_disks_empty(desired, observed, nodes);
+    for node in nodes.iter_mut().filter(|node| watched || node.leaving) {
         let is_further = |volume: &Volume| is_further(identity, node.id, &volume.name);
         if node.volumes.iter().any(is_further) {
             let others = node.volumes.iter().filter(|volume| !is_further(volume));
             node.volumes = others.cloned().collect();
         }
     }
+}
+
+/// Disks that the spec asks for and that wait until a release is there to stay.
+pub(crate) fn held_back(desired: &Desired, nodes: &[Node]) -> Option<WaitingOn> {
+    let waits = |node: &Node, volume: &Volume| {
+        !node.leaving && !node.volumes.iter().any(|one| one.name == volume.name)
+    };
+    let of_node = |node: &'_ Node| {
+        let wished = desired.group(node.group).volumes.iter();
+        wished.filter(|volume| waits(node, volume)).map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
+    let all: BTreeSet<String> = nodes.iter().flat_map(of_node).collect();
+    let names: Vec<String> = all.into_iter().collect();
+    (!names.is_empty()).then(|| WaitingOn::DisksHeldBack {
+        detail: format!(
+            "{} of all nodes: until Kafka {} is there to stay (spec.upgrade), because the release before might not read what it formats",
+            departure::spell(&names),
+            desired.version
+        ),
+    })
 }
 
 /// Whether a disk comes to a node that has others: it is not on record, and they are. What a restored
@@ -167,6 +195,7 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed) -> Vec<Action> {
         let wished = &desired.group(claim.group).volumes;
         !claim.bound
             && !claim.terminating
+            && observed.pods.contains_key(&claim.node_id)
             && !wished.iter().any(|one| one.name == claim.volume)
             && !identity.disks.contains_key(&disk_key(claim.node_id, &claim.volume))
             && !is_in_use(desired, observed, claim)

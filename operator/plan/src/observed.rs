@@ -126,6 +126,13 @@ pub struct Claim {
     pub accepted_uid: Option<String>,
 }
 
+impl Claim {
+    /// Whether it is of a disk that a node is to have.
+    pub(crate) fn is_of(&self, node: &Node) -> bool {
+        self.node_id == node.id && node.volumes.iter().any(|volume| volume.name == self.volume)
+    }
+}
+
 /// The pod of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {

@@ -55,6 +55,11 @@ pub enum WaitingOn {
         /// Its StorageClass.
         class: String,
     },
+    /// Disks that nodes get later.
+    DisksHeldBack {
+        /// Which, and until when.
+        detail: String,
+    },
     /// The CA is missing although nodes trust it.
     AuthorityLost {
         /// The Secret.
@@ -252,6 +257,7 @@ impl WaitingOn {
             WaitingOn::DataMismatch { .. } => "DataMismatch",
             WaitingOn::DiskStaysLarger { .. } => "DiskStaysLarger",
             WaitingOn::DiskKeepsClass { .. } => "DiskKeepsClass",
+            WaitingOn::DisksHeldBack { .. } => "DisksHeldBack",
             WaitingOn::AuthorityLost { .. } => "AuthorityLost",
             WaitingOn::Terminating { .. } => "Terminating",
             WaitingOn::Deleting => "Deleting",
@@ -320,6 +326,7 @@ impl WaitingOn {
                 | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
                 | WaitingOn::DiskKeepsClass { .. }
+                | WaitingOn::DisksHeldBack { .. }
         )
     }
 

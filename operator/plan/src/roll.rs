@@ -13,6 +13,7 @@ use crate::node::{Group, Node};
 use crate::observed::{Kafka, Observed};
 use crate::repair::Outdated;
 use crate::report::{Progress, WaitingOn};
+use crate::scale;
 use crate::upgrade::Watch;
 
 mod reason;
@@ -55,6 +56,8 @@ pub(crate) fn plan(
         let well = safety::is_well(observed, &one.node).is_ok();
         let moves = observed.memory.moves.as_ref();
         let gives_away = moves.is_some_and(|moves| !moves.wave.is_empty()) && well;
+        // One that was a controller is forgotten as such when it has restarted without that role.
+        let is_empty = is_empty && !scale::was_controller(observed, one.node.id);
         !one.node.leaving || !one.node.is_broker() || (!is_empty && !gives_away)
     };
     let outdated = outdated.into_iter().filter(stays);

@@ -101,24 +101,29 @@ pub(crate) fn plan(
     };
     let leaving = leaving(observed, nodes, kafka);
     let forbidden = forbidden(observed, kafka, nodes, &leaving);
+    let known = known_as_controller(observed, kafka, &leaving);
     let task = Task {
         desired,
         observed,
         nodes,
         kafka,
         leaving: &leaving,
-        held: forbidden.clone().or_else(|| held(observed, kafka, nodes, &leaving, undone)),
+        held: forbidden
+            .clone()
+            .or_else(|| known.clone())
+            .or_else(|| held(observed, kafka, nodes, &leaving, undone)),
         now,
     };
     let moves = moves::plan(&task);
-    let may_begin = forbidden.is_none();
+    let may_begin = forbidden.is_none() && known.is_none();
     let case = Case { desired, observed, kafka, leaving: &leaving, may_begin, now };
     let departures = case.plan();
     let progress = departures.memory.as_ref().map(|drain| {
         let gone = usize::try_from(drain.gone).unwrap_or_default();
         Progress { since: drain.since.clone(), done: gone, of: gone + leaving.len() }
     });
-    let details: Vec<String> = moves.waiting_on.into_iter().chain(departures.details).collect();
+    let held = moves.waiting_on.or(known);
+    let details: Vec<String> = held.into_iter().chain(departures.details).collect();
     let detail = details.join("; ");
     let waiting_on = match forbidden {
         Some(detail) => Some(WaitingOn::ScaleInForbidden { detail }),
@@ -180,8 +185,19 @@ fn held(
 }
 
 /// Whether Kafka may know a broker as a controller, too.
-fn was_controller(observed: &Observed, id: i32) -> bool {
+pub(crate) fn was_controller(observed: &Observed, id: i32) -> bool {
     observed.identity.as_ref().is_some_and(|one| one.quorum.registered.contains(&id))
+}
+
+/// What a broker that leaves waits for that was a controller and is about to be forgotten as one.
+fn known_as_controller(
+    observed: &Observed,
+    kafka: &Kafka,
+    leaving: &BTreeSet<i32>,
+) -> Option<String> {
+    let mut known = leaving.iter().filter(|id| was_controller(observed, **id));
+    let id = known.next().filter(|_| release::unregisters_controllers(&kafka.features))?;
+    Some(format!("waits until Kafka does not know broker {id} as a controller any more"))
 }
 
 /// Why brokers must not leave at all, if so: a partition would have nowhere to go.
@@ -194,12 +210,8 @@ fn forbidden(
     if leaving.is_empty() {
         return None;
     }
-    if let Some(id) = leaving.iter().find(|id| was_controller(observed, **id)) {
-        if release::unregisters_controllers(&kafka.features) {
-            return Some(format!(
-                "broker {id} leaves when Kafka does not know it as a controller any more"
-            ));
-        }
+    let stays_known = !release::unregisters_controllers(&kafka.features);
+    if let Some(id) = leaving.iter().find(|id| stays_known && was_controller(observed, **id)) {
         return Some(format!(
             "broker {id} cannot leave: it was a controller, and Kafka keeps its registration, which would not let the features of another release be switched on once it is gone (KAFKA-20295); keep it, or let another leave by excludedIds"
         ));

@@ -243,13 +243,21 @@ fn operation(
         });
     }
     let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    let changes = |one: &WaitingOn| matches!(one, WaitingOn::ChangingVoters { .. });
-    let changes_voters = report.waiting_on.iter().any(changes);
-    let before = before.filter(|one| changes_voters == (one.name == CHANGE_VOTERS));
+    let changes = |one: &WaitingOn| match one {
+        WaitingOn::ChangingVoters { .. } => Some(CHANGE_VOTERS),
+        WaitingOn::EmptyingDisks { .. } | WaitingOn::DiskCannotLeave { .. } => Some(EMPTY_DISKS),
+        _ => None,
+    };
+    let changed = report.waiting_on.iter().find_map(changes);
+    let is_same = |name: &str| match changed {
+        Some(changed) => changed == name,
+        None => ![CHANGE_VOTERS, EMPTY_DISKS].contains(&name),
+    };
+    let before = before.filter(|one| is_same(&one.name));
     let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
     let name = match before {
         Some(operation) => operation.name.clone(),
-        None if changes_voters => CHANGE_VOTERS.to_owned(),
+        None if changed.is_some() => changed.unwrap_or_default().to_owned(),
         None if was_ready || previous.operation.is_some() => "Repair".to_owned(),
         None => "Create".to_owned(),
     };
@@ -265,6 +273,7 @@ fn operation(
 
 const ROLL: &str = "Roll";
 const CHANGE_VOTERS: &str = "ChangeVoters";
+const EMPTY_DISKS: &str = "EmptyDisks";
 const SCALE_IN: &str = "ScaleIn";
 const MOVE_REPLICAS: &str = "MoveReplicas";
 

@@ -8,7 +8,7 @@ use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
 use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
 use ottla_plan::Action;
-use ottla_plan::action::{AuthorityStep, ConfigChange, RaiseFeature, Reassign};
+use ottla_plan::action::{AuthorityStep, ConfigChange, MoveReplicas, RaiseFeature, Reassign};
 use ottla_plan::object::Kind;
 
 use super::status::Written;
@@ -51,6 +51,9 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::Reassign(_) => ("Moved", "Move"),
         Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
         Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
+        Action::CordonDisks { folders, .. } if folders.is_empty() => {
+            ("DisksUncordoned", "UncordonDisks")
+        }
         Action::CordonDisks { .. } => ("DisksCordoned", "CordonDisks"),
         Action::MoveReplicas(_) => ("ReplicasMoved", "MoveReplicas"),
         Action::Unregister(_) => ("Unregistered", "Unregister"),
@@ -73,7 +76,7 @@ fn of_action(of: &Action) -> Option<Event> {
         Action::CordonDisks { broker, folders, .. } => {
             format!("{verb} of broker {broker}: {}", folders.len())
         }
-        Action::MoveReplicas(moves) => format!("{verb} of broker {}", moves.broker),
+        Action::MoveReplicas(moves) => copied(verb, moves),
         Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
         Action::UnregisterController(unregister) => format!("{verb} {}", unregister.id),
         Action::AddVoter(change) | Action::RemoveVoter(change) => format!("{verb} {}", change.id),
@@ -103,6 +106,15 @@ fn configured(verb: &str, changes: &BTreeMap<String, ConfigChange>) -> String {
         .map(|(key, change)| format!("{key}={}", change.to.clone().unwrap_or_else(default)));
     let text = format!("{verb} {}", values.collect::<Vec<_>>().join(","));
     cut(text, ACTION_BYTES_MAX)
+}
+
+fn copied(verb: &str, moves: &MoveReplicas) -> String {
+    let each =
+        moves.moves.values().flatten().flat_map(|(topic, numbers)| {
+            numbers.iter().map(move |number| format!("{topic}-{number}"))
+        });
+    let each = each.collect::<Vec<_>>().join(",");
+    cut(format!("{verb} of broker {} {each}", moves.broker), ACTION_BYTES_MAX)
 }
 
 fn moved(verb: &str, reassign: &Reassign) -> String {

@@ -27,6 +27,17 @@ pub(super) struct Placement {
     leaping: BTreeMap<Replica, String>,
     /// Paths of folders that take no new replicas, by broker.
     cordoned: BTreeMap<i32, BTreeSet<String>>,
+    /// Disks that Kafka took offline, by the names of their claims.
+    broken: BTreeSet<String>,
+    /// Replicas that were on them.
+    lost: BTreeSet<Replica>,
+}
+
+impl Placement {
+    /// Whether a replica was on a disk that broke.
+    pub(super) fn has_lost(&self, topic: &'static str, number: i32, broker: i32) -> bool {
+        self.lost.contains(&(topic, number, broker))
+    }
 }
 
 impl World {
@@ -34,8 +45,30 @@ impl World {
     fn usable(&self, id: i32) -> BTreeSet<String> {
         let formatted = |(name, _, _): &(&str, &str, bool)| {
             matches!(self.disks.get(*name), Some(Disk::Formatted { .. }))
+                && !self.placement.broken.contains(*name)
         };
         self.mounted(id).filter(formatted).map(|(_, volume, _)| volume.to_owned()).collect()
+    }
+
+    /// The volumes that a node's pod has and that Kafka took offline.
+    fn offline(&self, id: i32) -> Vec<String> {
+        let broken = |(name, _, _): &(&str, &str, bool)| self.placement.broken.contains(*name);
+        self.mounted(id).filter(broken).map(|(_, volume, _)| volume.to_owned()).collect()
+    }
+
+    /// A disk breaks while its broker runs: what was on it is lost to that broker.
+    pub fn break_disk(&mut self, id: i32, volume: &str) {
+        let mounted = self.mounted(id);
+        let claim =
+            mounted.filter(|(_, name, _)| *name == volume).map(|(claim, _, _)| claim.to_owned());
+        let claims: Vec<String> = claim.collect();
+        self.placement.broken.extend(claims);
+        let on = std::mem::take(&mut self.placement.on);
+        let (lost, stay): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            on.into_iter().partition(|((_, _, broker), on)| *broker == id && on == volume);
+        self.placement.on = stay;
+        self.placement.lost.extend(lost.into_keys());
+        self.follow_brokers();
     }
 
     /// New replicas come to the disk of their broker that has the fewest; what is deleted goes from it.
@@ -49,11 +82,17 @@ impl World {
         }
         self.placement.on.retain(|replica, _| held.contains(replica));
         self.placement.leaping.retain(|replica, _| held.contains(replica));
+        self.placement.lost.retain(|replica| held.contains(replica));
         for replica in held {
             let id = replica.2;
             if self.placement.on.contains_key(&replica) || !self.serves(id) {
                 continue;
             }
+            // What is lost is made anew when its broker has started without that disk.
+            if self.placement.lost.contains(&replica) && !self.offline(id).is_empty() {
+                continue;
+            }
+            self.placement.lost.remove(&replica);
             let cordoned = self.placement.cordoned.get(&id).cloned().unwrap_or_default();
             let open = self.usable(id).into_iter().filter(|one| !cordoned.contains(&log_dir(one)));
             let count = |volume: &String| {
@@ -126,8 +165,11 @@ impl World {
         self.placement.cordoned.remove(&broker);
     }
 
-    /// S9: replicas move only to disks that stay.
+    /// S9: replicas move only to disks that stay. Kafka moves none while a disk of the broker is offline.
     pub(super) fn move_replicas(&mut self, moves: &MoveReplicas) -> Result<()> {
+        if let Some(volume) = self.offline(moves.broker).first() {
+            bail!("L1: replicas are to move while disk {volume} is offline, and never do");
+        }
         let wished = &self.cluster.spec.brokers.storage.volumes;
         for (volume, topics) in &moves.moves {
             if !wished.iter().any(|one| one.name == *volume) {
@@ -185,10 +227,12 @@ impl World {
                 folder.arriving.entry((*topic).to_owned()).or_default().insert(*number, 0);
             }
         }
+        let offline = Folder { offline: true, ..Folder::default() };
+        by_volume.extend(self.offline(id).into_iter().map(|volume| (volume, offline.clone())));
         let cordoned = self.placement.cordoned.get(&id).cloned().unwrap_or_default();
         // A cordon of a folder that is not there makes a broker start without any.
         let is_there = |path: &String| {
-            path == ALL || volume_of(path).is_some_and(|volume| volumes.contains(volume))
+            path == ALL || volume_of(path).is_some_and(|volume| by_volume.contains_key(volume))
         };
         let valid = cordoned.iter().all(is_there);
         Folders { by_volume, cordoned: if valid { cordoned } else { BTreeSet::new() } }

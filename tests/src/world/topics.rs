@@ -179,7 +179,11 @@ impl World {
         for (index, partition) in self.topics.partitions.iter_mut().enumerate() {
             let held_back = |id: &i32| self.topics.held_back.contains(&(index, *id));
             let adding = partition.adding();
-            let serves = |id: &i32| serving.contains(id) && !held_back(id) && !adding.contains(id);
+            let (topic, number) = (partition.topic, partition.number);
+            let lost = |id: &i32| self.placement.has_lost(topic, number, *id);
+            let serves = |id: &i32| {
+                serving.contains(id) && !held_back(id) && !adding.contains(id) && !lost(id)
+            };
             // Only who has every acknowledged record may lead; then all others can follow.
             let may_lead = |id: &i32| {
                 partition.in_sync.contains(id)

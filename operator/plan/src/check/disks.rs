@@ -8,7 +8,7 @@ use super::{Verdicts, Violation, find, unless, violation};
 use crate::action::{Delete, MoveReplicas, RestartPod};
 use crate::desired::Desired;
 use crate::disks;
-use crate::node::{Node, nodes};
+use crate::node::{Node, nodes, of_id};
 use crate::object::Kind;
 use crate::observed::{Claim, Observed, Pod, disk_key};
 use crate::properties::log_dir;
@@ -24,12 +24,16 @@ pub(super) fn cordon(
     fresh: &Observed,
 ) -> Verdicts {
     let wished = &desired.group(quorum::group(broker)).volumes;
-    let leaves = |name: &str| !wished.iter().any(|volume| volume.name == name);
+    let set = fresh.child(Kind::StatefulSet, &desired.names.node(&of_id(broker)));
+    let stays = |name: &str| {
+        let next = set.is_none_or(|set| disks::volumes_in(&set.live).any(|one| one == name));
+        next && wished.iter().any(|volume| volume.name == name)
+    };
     let pod = fresh.pods.get(&broker);
     let document = pod.map(|pod| config_map::mounted_document(fresh, pod));
     let opened = document.is_some_and(|document| {
         document.is_none_or(|one| {
-            one.volumes.iter().any(|name| leaves(name) && !folders.contains(&log_dir(name)))
+            one.volumes.iter().any(|name| !stays(name) && !folders.contains(&log_dir(name)))
         })
     });
     vec![
@@ -69,16 +73,18 @@ pub(super) fn left_out(
     node: &Node,
 ) -> Result<(), Violation> {
     let Some(pod) = fresh.pods.get(&node.id) else { return Ok(()) };
-    let Some(document) = config_map::mounted_document(fresh, pod) else {
-        return Err(violation("S1", "nobody knows which disks the node has"));
-    };
     let set = fresh.child(Kind::StatefulSet, &desired.names.node(node));
     let next: Vec<String> = match (&restart.set, set) {
         (Some(set), _) => disks::volumes_in(&set.object.tree()).map(ToOwned::to_owned).collect(),
         (None, Some(set)) => disks::volumes_in(&set.live).map(ToOwned::to_owned).collect(),
         (None, None) => return Ok(()),
     };
-    let needed = document.volumes.iter().find(|volume| {
+    let has = match config_map::mounted_document(fresh, pod) {
+        Some(document) => document.volumes,
+        // Nobody knows which it has: then none may go.
+        None => on_record(fresh, node),
+    };
+    let needed = has.iter().find(|volume| {
         !next.contains(volume)
             && !was_never_used(fresh, node, pod, volume)
             && !disks::is_released(fresh, node.group, node.id, volume)
@@ -87,6 +93,11 @@ pub(super) fn left_out(
         Some(volume) => Err(violation("S1", format!("disk {volume} was not seen empty"))),
         None => Ok(()),
     }
+}
+
+fn on_record(fresh: &Observed, node: &Node) -> Vec<String> {
+    let disks = fresh.identity.iter().flat_map(|identity| identity.disks_of(node.id));
+    disks.map(|(volume, _)| volume.to_owned()).collect()
 }
 
 /// Whether no Kafka ever had a disk of a node: it is not on record, and nothing ran in its pod since it has it.
@@ -126,7 +137,7 @@ pub(super) fn delete(claim: &Claim, desired: &Desired, fresh: &Observed) -> Verd
     let restored = identity.is_some_and(|one| one.voters.is_empty());
     let memory = fresh.memory.disks.as_ref();
     let emptied = memory.is_some_and(|memory| {
-        memory.broker == claim.node_id && memory.volumes.contains(&claim.volume)
+        memory.broker == claim.node_id && memory.emptied.contains(&claim.volume)
     });
     let in_use = disks::is_in_use(desired, fresh, claim);
     vec![

@@ -45,7 +45,7 @@ fn same_pod(restart: &RestartPod, pod: Option<&Pod>) -> Result<(), Violation> {
 }
 
 fn claims_stay(fresh: &Observed, node: &Node) -> Result<(), Violation> {
-    let going = fresh.claims.values().any(|claim| claim.node_id == node.id && claim.terminating);
+    let going = fresh.claims.values().any(|claim| claim.terminating && claim.is_of(node));
     unless(going, "S4", "a claim of the node would go with its pod")
 }
 

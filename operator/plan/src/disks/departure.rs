@@ -15,7 +15,6 @@ use crate::object::Kind;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
-use crate::roll;
 use crate::scale::has_cordons;
 
 /// So many replicas of a broker are copied at once.
@@ -60,13 +59,13 @@ fn begin(broker: i32, volumes: &BTreeSet<&str>) -> Steps {
     let volumes: Vec<String> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
     let detail = format!("{} of broker {broker}: about to be emptied", spell(&volumes));
     Steps {
-        memory: Some(DisksMemory { broker, volumes }),
+        memory: Some(DisksMemory { broker, volumes, ..DisksMemory::default() }),
         waiting_on: Some(WaitingOn::EmptyingDisks { detail }),
         ..Steps::default()
     }
 }
 
-fn spell(volumes: &[String]) -> String {
+pub(super) fn spell(volumes: &[String]) -> String {
     format!("{} {}", if volumes.len() == 1 { "disk" } else { "disks" }, volumes.join(", "))
 }
 
@@ -79,7 +78,9 @@ struct Case<'a> {
     memory: DisksMemory,
     /// Disks that its pod has, and that the spec does not ask for.
     still: BTreeSet<String>,
-    /// Disks that its pod surely does without.
+    /// Those, and disks that the spec asks for again and that the node's next life would still lack.
+    closed: BTreeSet<String>,
+    /// Disks that its pod surely does without, as the broker says, too.
     gone: BTreeSet<String>,
 }
 
@@ -92,18 +93,34 @@ impl<'a> Case<'a> {
         mut memory: DisksMemory,
         leaving: Option<&BTreeSet<&str>>,
     ) -> Case<'a> {
+        let folders = kafka.folders(node.id);
         let known: BTreeSet<String> = memory.volumes.iter().cloned().collect();
         let leaving = leaving.into_iter().flatten().map(|volume| (*volume).to_owned());
         let all: BTreeSet<String> = leaving.chain(known).collect();
         memory.volumes = all.iter().cloned().collect();
-        let runs = roll::is_well(observed, node).is_ok();
-        let without = |name: &String| runs && disks::has(observed, node.id, name) == Some(false);
+        let answers_without =
+            |name: &String| folders.is_some_and(|all| !all.by_volume.contains_key(name));
+        let without = |name: &String| {
+            answers_without(name) && disks::has(observed, node.id, name) == Some(false)
+        };
         let (gone, there): (BTreeSet<String>, BTreeSet<String>) =
             all.into_iter().partition(without);
         let wished = &desired.group(node.group).volumes;
         let is_wished = |name: &String| wished.iter().any(|volume| volume.name == *name);
-        let still = there.into_iter().filter(|name| !is_wished(name)).collect();
-        Case { desired, observed, kafka, node, memory, still, gone }
+        let (stays, still): (BTreeSet<String>, BTreeSet<String>) =
+            there.into_iter().partition(is_wished);
+        // What was seen of a disk that is gone holds for good.
+        let is_empty = |name: &String| match folders.and_then(|all| all.by_volume.get(name)) {
+            Some(folder) => folder.is_empty() && is_cordoned(folders, name),
+            None => memory.emptied.contains(name),
+        };
+        memory.emptied = memory.volumes.iter().filter(|name| is_empty(name)).cloned().collect();
+        let next = observed.child(Kind::StatefulSet, &desired.names.node(node));
+        let lacks = |name: &String| {
+            next.is_some_and(|set| !disks::volumes_in(&set.live).any(|one| one == name.as_str()))
+        };
+        let closed = stays.into_iter().filter(lacks).chain(still.iter().cloned()).collect();
+        Case { desired, observed, kafka, node, memory, still, closed, gone }
     }
 
     fn plan(&self) -> Steps {
@@ -123,7 +140,7 @@ impl<'a> Case<'a> {
         let cordon = self.cordon(folders);
         if !self.still.is_empty() {
             let mut steps = self.empty(folders);
-            steps.actions.extend(cordon);
+            steps.actions.extend(cordon.into_iter().chain(self.strike()));
             return steps;
         }
         let actions: Vec<Action> =
@@ -151,7 +168,9 @@ impl<'a> Case<'a> {
     }
 
     fn detail(&self, what: &str) -> String {
-        format!("{} of broker {}: {what}", spell(&self.memory.volumes), self.node.id)
+        let still: Vec<String> = self.still.iter().cloned().collect();
+        let which = if still.is_empty() { &self.memory.volumes } else { &still };
+        format!("{} of broker {}: {what}", spell(which), self.node.id)
     }
 
     fn says(&self, waiting_on: WaitingOn) -> Steps {
@@ -159,14 +178,14 @@ impl<'a> Case<'a> {
         Steps { memory, actions: Vec::new(), waiting_on: Some(waiting_on) }
     }
 
-    /// Puts the cordon to what it has to be. Folders that somebody else cordoned stay so.
+    /// Puts the cordon to what it has to be. Folders that somebody else is seen to have cordoned stay so.
     fn cordon(&self, folders: &Folders) -> Option<Action> {
         let ours: BTreeSet<String> =
             self.memory.volumes.iter().map(|volume| log_dir(volume)).collect();
         let has = |volume: &&String| {
             folders.by_volume.contains_key(*volume) || folders.cordoned.contains(&log_dir(volume))
         };
-        let wanted = self.still.iter().filter(has).map(|volume| log_dir(volume));
+        let wanted = self.closed.iter().filter(has).map(|volume| log_dir(volume));
         let wanted: BTreeSet<String> =
             wanted.chain(folders.cordoned.difference(&ours).cloned()).collect();
         // A broker that has started without a folder shows no cordon of it, and Kafka has it all the same.
@@ -193,8 +212,13 @@ impl<'a> Case<'a> {
         if self.leaving(folders).next().is_none() {
             return self.waits("waits until the broker is well again");
         }
+        if let Some((name, _)) = folders.by_volume.iter().find(|(_, folder)| folder.offline) {
+            return self.stuck(&format!(
+                "Kafka took disk {name} offline, and copies nothing between a broker's disks meanwhile: mend it, or leave it out, too"
+            ));
+        }
         let left: usize = self.leaving(folders).map(count).sum();
-        let cordoned = self.still.iter().all(|name| folders.cordoned.contains(&log_dir(name)));
+        let cordoned = self.still.iter().all(|name| is_cordoned(Some(folders), name));
         if left == 0 {
             return self.waits("empty, the broker is about to restart without it");
         }
@@ -205,6 +229,9 @@ impl<'a> Case<'a> {
         }
         let chosen = self.choose(folders);
         match chosen.too_large {
+            Some(_) if chosen.moves.is_empty() && self.room(folders).is_empty() => self.stuck(
+                "no other disk of the broker takes new replicas: somebody has cordoned them (cordoned.log.dirs)",
+            ),
             Some(name) if chosen.moves.is_empty() && !chosen.under_way => self.stuck(&format!(
                 "{replicas} to move, and no other disk of the broker has room for {name}: raise the size of one"
             )),
@@ -263,7 +290,7 @@ impl<'a> Case<'a> {
     /// What each disk that stays has room for, beside what is on its way there.
     fn room<'f>(&self, folders: &'f Folders) -> BTreeMap<&'f str, u64> {
         let takes = |name: &String, folder: &Folder| {
-            !self.memory.volumes.contains(name)
+            !self.closed.contains(name)
                 && !folder.offline
                 && !folders.cordoned.contains(&log_dir(name))
         };
@@ -297,7 +324,8 @@ impl<'a> Case<'a> {
         }
         let wished = &self.desired.group(self.node.group).volumes;
         let gone = self.gone.iter().filter(|name| !wished.iter().any(|one| one.name == **name));
-        let claims = gone.filter_map(|volume| {
+        let emptied = gone.filter(|name| self.memory.emptied.contains(name));
+        let claims = emptied.filter_map(|volume| {
             let name = self.desired.names.claim(self.node, volume);
             let kind = Kind::PersistentVolumeClaim;
             let child =
@@ -309,8 +337,13 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Replicas that are in a folder or on their way there.
 fn count(folder: &Folder) -> usize {
-    folder.replicas.values().map(BTreeMap::len).sum()
+    folder.replicas.values().chain(folder.arriving.values()).map(BTreeMap::len).sum()
+}
+
+fn is_cordoned(folders: Option<&Folders>, volume: &str) -> bool {
+    folders.is_some_and(|all| all.cordoned.contains(&log_dir(volume)))
 }
 
 /// Which replicas go where next.

@@ -10,9 +10,7 @@ impl fmt::Display for WaitingOn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WaitingOn::Paused => out.write_str("spec.paused is true: nothing is written"),
-            WaitingOn::ForeignOperator { owner } => {
-                write!(out, "the operator {owner}{FOREIGN}")
-            }
+            WaitingOn::ForeignOperator { owner } => write!(out, "the operator {owner}{FOREIGN}"),
             WaitingOn::InvalidSpec { problems } => out.write_str(&mistakes(problems)),
             WaitingOn::NameTaken { object } => write!(out, "{object}{TAKEN}"),
             WaitingOn::IdentityLost { detail }
@@ -27,6 +25,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::RenewingAuthority { detail }
             | WaitingOn::EmptyingDisks { detail }
             | WaitingOn::DiskCannotLeave { detail }
+            | WaitingOn::DisksHeldBack { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),
             WaitingOn::DiskStaysLarger { claim, size } => {
@@ -36,9 +35,7 @@ impl fmt::Display for WaitingOn {
                 write!(out, "claim {claim} stays in StorageClass {class}{KEEPS_CLASS}")
             }
             WaitingOn::AuthorityLost { secret } => write!(out, "Secret {secret}{LOST}"),
-            WaitingOn::Terminating { object } => {
-                write!(out, "{object} is being deleted: it is made again once it is gone")
-            }
+            WaitingOn::Terminating { object } => write!(out, "{object}{TERMINATING}"),
             WaitingOn::Deleting => out.write_str(DELETING),
             WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
             WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
@@ -74,6 +71,7 @@ impl fmt::Display for WaitingOn {
 const STAYS_LARGER: &str = ", more than the spec asks for: a disk never shrinks";
 const KEEPS_CLASS: &str =
     ", not in the one that the spec asks for: another name in the spec is another disk";
+const TERMINATING: &str = " is being deleted: it is made again once it is gone";
 const TAKEN: &str = " exists and is not part of this cluster: rename or remove it, or choose another name for the cluster";
 const FOREIGN: &str = " owns this cluster; to hand it over, annotate it with ottla.dev/take-over and the name of the installation that is to own it";
 const LOST: &str =

@@ -134,7 +134,7 @@ fn disks(case: &Case<'_>) -> Option<String> {
     let of = |what: &str, names: &[&str]| {
         (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
     };
-    let changes = [of("it gets another disk", &new), of("an empty disk of it goes", &gone)];
+    let changes = [of("it gets another disk", &new), of("a disk of it goes", &gone)];
     let changes: Vec<String> = changes.into_iter().flatten().collect();
     (!changes.is_empty()).then(|| changes.join(", "))
 }

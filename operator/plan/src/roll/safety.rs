@@ -176,7 +176,7 @@ fn budgets_are_closed(case: &Case<'_>) -> Result<(), Hold> {
 
 fn claims_stay(case: &Case<'_>) -> Result<(), Hold> {
     let mut claims = case.observed.claims.iter();
-    let going = claims.find(|(_, claim)| claim.node_id == case.node.id && claim.terminating);
+    let going = claims.find(|(_, claim)| claim.terminating && claim.is_of(case.node));
     going.map_or(Ok(()), |(claim, _)| Err(Hold::ClaimTerminating { claim: claim.clone() }))
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ottla_crds::agent::CONTROLLER_PORT;
 use ottla_kafka::{
-    Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Endpoint, Error, Uuid,
+    Class, Cluster, ConfigChange, ConfigOperation, ConfigResource, Elect, Endpoint, Error,
+    ErrorCode, Uuid,
 };
 use ottla_plan::Action;
 use ottla_plan::action::{
@@ -222,6 +223,7 @@ async fn move_replicas(cluster: &Cluster, moves: &MoveReplicas) -> Result<(), Re
     let by_path = moves.moves.iter().map(|(volume, topics)| (log_dir(volume), topics.clone()));
     let refused = cluster.move_replicas(moves.broker, &by_path.collect()).await;
     let errors = refused.map_err(refusal)?.into_iter().map(|one| one.error);
+    let errors = errors.filter(|error| error.code() != Some(ErrorCode::REPLICA_NOT_AVAILABLE));
     first_refusal(errors).map_or(Ok(()), |error| Err(refusal(error)))
 }
 
