@@ -14,9 +14,6 @@ use crate::{cluster, helm, install, step};
 /// Every test there is, those that need more than a compiler included.
 const FEATURES: &str = "ottla-tests/kubernetes,ottla-kafka/real-kafka";
 
-/// The simulation does little but make trees and throw them away: with this, glibc does it a sixth faster.
-const ALLOCATION: &str = "glibc.malloc.tcache_count=2000:glibc.malloc.trim_threshold=1000000000";
-
 /// What one suite, or several together, amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -54,8 +51,7 @@ pub(crate) fn lint() -> anyhow::Result<()> {
 pub(crate) fn test() -> anyhow::Result<()> {
     let started = Instant::now();
     let mut tally = Tally::of_check("lint", lint);
-    let quick = [("GLIBC_TUNABLES", ALLOCATION)];
-    tally.add(cargo_test("pure, and one program at a time", &["--workspace"], &quick));
+    tally.add(cargo_test("pure, and one program at a time", &["--workspace"], &[]));
     tally.add(real_kafka());
     tally.add(Tally::of_check("chart", helm::check));
     tally.add(on_kubernetes());
