@@ -114,6 +114,8 @@ pub struct Claim {
     pub volume: String,
     /// Its StorageClass, by its own word or by the default at the time when it was made.
     pub class: Option<String>,
+    /// The size that it asks for, as Kubernetes writes it.
+    pub size: Option<String>,
     /// Whether it has a volume.
     pub bound: bool,
     /// Whether it is being deleted.

@@ -268,8 +268,11 @@ pub fn serves_nobody(observed: &Observed, node: &Node, pod: &Pod) -> bool {
 
 /// Why an agent does not start what its image holds, if that is another release than its configuration names.
 pub(crate) fn wrong_image(observed: &Observed, pod: &Pod, agent: &AgentStatus) -> Option<String> {
+    if agent.state != AgentState::Refused {
+        return None;
+    }
     let wanted = config_map::mounted_document(observed, pod)?.kafka_version;
-    let wrong = agent.state == AgentState::Refused && agent.kafka_version != wanted;
+    let wrong = agent.kafka_version != wanted;
     wrong.then(|| format!("its image holds Kafka {} and not {wanted}", agent.kafka_version))
 }
 

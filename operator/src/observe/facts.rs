@@ -40,6 +40,7 @@ fn claim(child: &Child) -> Option<Claim> {
         node_id: label(NODE_LABEL)?.parse().ok()?,
         volume: label(VOLUME_LABEL)?.to_owned(),
         class: text(&child.live, "/spec/storageClassName").map(ToOwned::to_owned),
+        size: text(&child.live, "/spec/resources/requests/storage").map(ToOwned::to_owned),
         bound: text(&child.live, "/status/phase") == Some("Bound"),
         terminating: child.terminating,
         rack: annotation(RACK_ANNOTATION),

@@ -10,7 +10,7 @@ use crate::desired::{Desired, Volume};
 use crate::names::{CLUSTER_ID_ANNOTATION, GROUP_LABEL, RACK_ANNOTATION, VOLUME_LABEL};
 use crate::node::Node;
 use crate::object::{Common, Kind, Object, desired_hash};
-use crate::observed::Observed;
+use crate::observed::{Claim, Observed};
 use crate::quantity;
 use crate::report::WaitingOn;
 
@@ -91,34 +91,33 @@ fn spec(volume: &Volume) -> Value {
 
 /// Claims that are not what the spec asks for, and cannot become it.
 pub(crate) fn unlike(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Vec<WaitingOn> {
-    let of_node = |node: &Node| {
-        node.volumes
-            .iter()
-            .filter_map(|volume| {
-                let claim = desired.names.claim(node, &volume.name);
-                let live = &observed.child(Kind::PersistentVolumeClaim, &claim)?.live;
-                if let Some(class) = other_class(volume, live) {
-                    return Some(WaitingOn::DiskKeepsClass { claim, class: class.to_owned() });
-                }
-                let size = beyond(volume, live)?.to_owned();
-                Some(WaitingOn::DiskStaysLarger { claim, size })
-            })
-            .collect::<Vec<_>>()
+    let exists = |one: &Claim| {
+        let key = (one.group, one.node_id);
+        nodes.binary_search_by_key(&key, |node| (node.group, node.id)).is_ok()
     };
-    nodes.iter().flat_map(of_node).collect()
-}
-
-/// The class of a claim, where the spec names another.
-fn other_class<'a>(volume: &Volume, live: &'a Value) -> Option<&'a str> {
-    let wished = volume.class.as_deref()?;
-    let class = live.get("spec")?.get("storageClassName")?.as_str()?;
-    (class != wished).then_some(class)
+    let unlike = |(name, one): (&String, &Claim)| {
+        let mut wished = desired.group(one.group).volumes.iter();
+        let volume = wished.find(|volume| volume.name == one.volume)?;
+        let claim = name.clone();
+        if let (Some(wished), Some(class)) = (&volume.class, &one.class)
+            && wished != class
+        {
+            return Some(WaitingOn::DiskKeepsClass { claim, class: class.clone() });
+        }
+        let size = exceeding(volume, one.size.as_deref()?)?.to_owned();
+        Some(WaitingOn::DiskStaysLarger { claim, size })
+    };
+    let claims = observed.claims.iter().filter(|(_, one)| exists(one));
+    claims.filter_map(unlike).collect()
 }
 
 /// What a claim asks for, where that is more than the spec does.
 fn beyond<'a>(volume: &Volume, live: &'a Value) -> Option<&'a str> {
     let requests = live.get("spec")?.get("resources")?.get("requests")?;
-    let request = requests.get("storage")?.as_str()?;
+    exceeding(volume, requests.get("storage")?.as_str()?)
+}
+
+fn exceeding<'a>(volume: &Volume, request: &'a str) -> Option<&'a str> {
     if request == volume.size {
         return None;
     }
