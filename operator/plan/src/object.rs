@@ -1,10 +1,8 @@
 //! Kubernetes objects as trees: their kinds, their hash, and whether what lives is what is wanted.
 
-use std::io;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use ring::digest;
 use serde::Serialize;
 use serde_json::map::Iter;
 use serde_json::{Map, Value};
@@ -175,55 +173,16 @@ pub fn desired_hash(tree: &Value) -> Option<&str> {
     tree.get("metadata")?.get("annotations")?.get(DESIRED_ANNOTATION)?.as_str()
 }
 
-/// Bytes that are hashed at a time. It lies on the stack: the allocator is slow with as much.
-const HASHED_AT_ONCE: usize = 1024;
-
-/// What is written into it is hashed.
-struct Digest {
-    context: digest::Context,
-    waiting: [u8; HASHED_AT_ONCE],
-    count: usize,
-}
-
-impl Digest {
-    fn new() -> Digest {
-        let context = digest::Context::new(&digest::SHA256);
-        Digest { context, waiting: [0; HASHED_AT_ONCE], count: 0 }
-    }
-
-    fn finish(mut self) -> digest::Digest {
-        self.context.update(&self.waiting[..self.count]);
-        self.context.finish()
-    }
-}
-
-impl io::Write for Digest {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.count + bytes.len() > HASHED_AT_ONCE {
-            self.context.update(&self.waiting[..self.count]);
-            self.count = 0;
-        }
-        if bytes.len() > HASHED_AT_ONCE {
-            self.context.update(bytes);
-        } else {
-            self.waiting[self.count..self.count + bytes.len()].copy_from_slice(bytes);
-            self.count += bytes.len();
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+/// Most objects are written in less.
+const TEXT_BYTES: usize = 4096;
 
 /// Sixteen hexadecimal digits that change whenever the content does.
 #[must_use]
 pub fn hash<T: Serialize + ?Sized>(content: &T) -> String {
-    let mut text = Digest::new();
+    let mut text = Vec::with_capacity(TEXT_BYTES);
     // Writing into memory cannot fail.
     let _ = serde_json::to_writer(&mut text, content);
-    let digest = text.finish();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
     let digits = digest.as_ref().iter().take(8).flat_map(|byte| [byte >> 4, byte & 0xf]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
