@@ -84,6 +84,42 @@ fn disks_that_come_and_go_survive_a_crash_at_every_write() {
     survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
 }
 
+/// Named again wherever the operator was when it died, with and without another edit, a disk is there in the
+/// end, and takes new replicas.
+#[test]
+fn disks_that_are_named_again_survive_a_crash_at_every_write() {
+    for also in [None, Some(json!(["-Xss1m"]))] {
+        for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused]
+        {
+            let mut write = 0;
+            while named_again(write, mishap, also.as_ref()) {
+                write += 1;
+            }
+            assert!(write > 5, "only {write} writes were disturbed");
+        }
+    }
+}
+
+/// Whether there was such a write.
+fn named_again(write: usize, mishap: Mishap, also: Option<&Value>) -> bool {
+    const VOLUMES: [&str; 4] = ["spec", "brokers", "storage", "volumes"];
+    let first = json!({ "name": "d0", "size": "2Gi" });
+    let mut world = born(Birth { oldest: false, dedicated: true, five: false }).clone();
+    world.edit(&VOLUMES, json!([first])).unwrap();
+    if !disturbed(&mut world, write, mishap) {
+        return false;
+    }
+    world.edit(&VOLUMES, json!([first, { "name": "d1", "size": "2Gi" }])).unwrap();
+    if let Some(options) = also {
+        world.edit(&["spec", "brokers", "jvm", "options"], options.clone()).unwrap();
+    }
+    let (mut probes, mut trace) = (Probes::default(), Vec::new());
+    if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
+        panic!("{mishap:?} at write {write}, {also:?}: {error:#}\n{}", trace.join("\n"));
+    }
+    true
+}
+
 #[test]
 fn another_ca_survives_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: false, five: false };

@@ -171,7 +171,7 @@ pub(crate) fn held_back(desired: &Desired, nodes: &[Node]) -> Option<WaitingOn> 
     let names: Vec<String> = all.into_iter().collect();
     (!names.is_empty()).then(|| WaitingOn::DisksHeldBack {
         detail: format!(
-            "{} of all nodes: until Kafka {} is there to stay (spec.upgrade), because the release before might not read what it formats",
+            "{}: until Kafka {} is there to stay (spec.upgrade), because the release before might not read what it formats",
             departure::spell(&names),
             desired.version
         ),

@@ -110,7 +110,7 @@ pub(crate) fn plan(
         leaving: &leaving,
         held: forbidden
             .clone()
-            .or_else(|| known.clone())
+            .or_else(|| known.clone().filter(|_| !has_stuck_leaver(observed, kafka, nodes)))
             .or_else(|| held(observed, kafka, nodes, &leaving, undone)),
         now,
     };
@@ -164,12 +164,7 @@ fn held(
     leaving: &BTreeSet<i32>,
     undone: &BTreeSet<i32>,
 ) -> Option<String> {
-    let is_stuck = |node: &Node| {
-        node.leaving
-            && roll::is_well(observed, node).is_err()
-            && kafka.partitions.held_by(node.id) > 0
-    };
-    let is_first = !nodes.iter().any(is_stuck);
+    let is_first = !has_stuck_leaver(observed, kafka, nodes);
     let rolled = undone.iter().find(|id| !leaving.contains(id)).filter(|_| is_first);
     let missing = nodes
         .iter()
@@ -187,6 +182,15 @@ fn held(
 /// Whether Kafka may know a broker as a controller, too.
 pub(crate) fn was_controller(observed: &Observed, id: i32) -> bool {
     observed.identity.as_ref().is_some_and(|one| one.quorum.registered.contains(&id))
+}
+
+/// Whether a broker that leaves is not well and holds partitions: a roll waits for it, and it for its moves.
+fn has_stuck_leaver(observed: &Observed, kafka: &Kafka, nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| {
+        node.leaving
+            && roll::is_well(observed, node).is_err()
+            && kafka.partitions.held_by(node.id) > 0
+    })
 }
 
 /// What a broker that leaves waits for that was a controller and is about to be forgotten as one.

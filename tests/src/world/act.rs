@@ -428,14 +428,15 @@ impl World {
         }
         self.hold_one_disruption(restart.node_id)?;
         self.hold_order(restart.node_id)?;
-        let served = !self.is_fenced(restart.node_id);
+        // One whose disk was lost has no vote to lose.
+        let voted = self.is_voting(restart.node_id);
         let before = self.available();
         self.end_pod(restart.node_id);
         let lost: Vec<usize> = before.difference(&self.available()).copied().collect();
         if !lost.is_empty() {
             bail!("S2: the restart of node {} took partitions {lost:?}", restart.node_id);
         }
-        if served { self.hold_quorum(restart.node_id) } else { Ok(()) }
+        if voted { self.hold_quorum(restart.node_id) } else { Ok(()) }
     }
 
     /// Notes which disks a pass sees formatted: a memory that no plan has.

@@ -87,7 +87,7 @@ impl World {
         }
         self.store.remove(delete.kind, name);
         if delete.kind == Kind::PersistentVolumeClaim {
-            self.disks.remove(name);
+            self.forget_disk(name);
         }
         self.yield_pods();
         Ok(())

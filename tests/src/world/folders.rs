@@ -50,6 +50,12 @@ impl World {
         self.mounted(id).filter(formatted).map(|(_, volume, _)| volume.to_owned()).collect()
     }
 
+    /// A disk goes with its claim.
+    pub(super) fn forget_disk(&mut self, claim: &str) {
+        self.disks.remove(claim);
+        self.placement.broken.remove(claim);
+    }
+
     /// The volumes that a node's pod has and that Kafka took offline.
     fn offline(&self, id: i32) -> Vec<String> {
         let broken = |(name, _, _): &(&str, &str, bool)| self.placement.broken.contains(*name);

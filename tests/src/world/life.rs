@@ -146,7 +146,7 @@ impl World {
         } else {
             self.store.remove(kind, name);
             if kind == Kind::PersistentVolumeClaim {
-                self.disks.remove(name);
+                self.forget_disk(name);
             }
         }
         self.yield_pods();

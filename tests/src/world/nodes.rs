@@ -138,7 +138,7 @@ impl World {
             .collect();
         for name in terminating {
             self.store.remove(Kind::PersistentVolumeClaim, &name);
-            self.disks.remove(&name);
+            self.forget_disk(&name);
         }
     }
 

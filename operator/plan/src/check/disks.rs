@@ -73,12 +73,7 @@ pub(super) fn left_out(
     node: &Node,
 ) -> Result<(), Violation> {
     let Some(pod) = fresh.pods.get(&node.id) else { return Ok(()) };
-    let set = fresh.child(Kind::StatefulSet, &desired.names.node(node));
-    let next: Vec<String> = match (&restart.set, set) {
-        (Some(set), _) => disks::volumes_in(&set.object.tree()).map(ToOwned::to_owned).collect(),
-        (None, Some(set)) => disks::volumes_in(&set.live).map(ToOwned::to_owned).collect(),
-        (None, None) => return Ok(()),
-    };
+    let Some(next) = next_volumes(restart, desired, fresh, node) else { return Ok(()) };
     let has = match config_map::mounted_document(fresh, pod) {
         Some(document) => document.volumes,
         // Nobody knows which it has: then none may go.
@@ -95,9 +90,28 @@ pub(super) fn left_out(
     }
 }
 
+/// The disks that a node's next life mounts, if it has one.
+pub(super) fn next_volumes(
+    restart: &RestartPod,
+    desired: &Desired,
+    fresh: &Observed,
+    node: &Node,
+) -> Option<Vec<String>> {
+    if let Some(set) = &restart.set {
+        return Some(disks::volumes_in(&set.object.tree()).map(ToOwned::to_owned).collect());
+    }
+    let set = fresh.child(Kind::StatefulSet, &desired.names.node(node))?;
+    Some(disks::volumes_in(&set.live).map(ToOwned::to_owned).collect())
+}
+
+/// A restored identity may lack some that have claims.
 fn on_record(fresh: &Observed, node: &Node) -> Vec<String> {
-    let disks = fresh.identity.iter().flat_map(|identity| identity.disks_of(node.id));
-    disks.map(|(volume, _)| volume.to_owned()).collect()
+    let identity = fresh.identity.as_ref();
+    let restored = identity.is_none_or(|one| one.voters.is_empty());
+    let recorded = identity.iter().flat_map(|one| one.disks_of(node.id));
+    let claims = fresh.claims.values().filter(|one| restored && one.node_id == node.id);
+    let all = recorded.map(|(volume, _)| volume).chain(claims.map(|one| one.volume.as_str()));
+    all.map(ToOwned::to_owned).collect()
 }
 
 /// Whether no Kafka ever had a disk of a node: it is not on record, and nothing ran in its pod since it has it.

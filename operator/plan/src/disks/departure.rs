@@ -15,6 +15,7 @@ use crate::object::Kind;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
+use crate::roll;
 use crate::scale::has_cordons;
 
 /// So many replicas of a broker are copied at once.
@@ -143,11 +144,18 @@ impl<'a> Case<'a> {
             steps.actions.extend(cordon.into_iter().chain(self.strike()));
             return steps;
         }
-        let actions: Vec<Action> =
-            cordon.into_iter().chain(self.strike()).chain(self.reclaim()).collect();
-        if actions.is_empty() {
+        let claims = self.reclaim();
+        if cordon.is_none()
+            && self.strike().is_none()
+            && claims.is_empty()
+            && self.closed.is_empty()
+        {
             return Steps::default();
         }
+        // A canary that does not start goes back to what mounts them.
+        let is_well = roll::is_well(self.observed, self.node).is_ok();
+        let claims = claims.into_iter().filter(|_| is_well);
+        let actions = cordon.into_iter().chain(self.strike()).chain(claims).collect();
         let what = if self.gone.is_empty() {
             "it stays after all"
         } else {
@@ -196,8 +204,10 @@ impl<'a> Case<'a> {
 
     /// Moves what lies on disks that leave to those that stay.
     fn empty(&self, folders: &Folders) -> Steps {
-        if self.leaving(folders).any(|folder| folder.offline) {
-            return self.leave_offline();
+        let offline = |name: &&String| folders.by_volume.get(*name).is_some_and(|one| one.offline);
+        let offline: Vec<String> = self.still.iter().filter(offline).cloned().collect();
+        if !offline.is_empty() {
+            return self.leave_offline(&offline);
         }
         if !has_cordons(self.kafka) {
             return self.stuck(
@@ -212,15 +222,15 @@ impl<'a> Case<'a> {
         if self.leaving(folders).next().is_none() {
             return self.waits("waits until the broker is well again");
         }
-        if let Some((name, _)) = folders.by_volume.iter().find(|(_, folder)| folder.offline) {
-            return self.stuck(&format!(
-                "Kafka took disk {name} offline, and copies nothing between a broker's disks meanwhile: mend it, or leave it out, too"
-            ));
-        }
         let left: usize = self.leaving(folders).map(count).sum();
         let cordoned = self.still.iter().all(|name| is_cordoned(Some(folders), name));
         if left == 0 {
             return self.waits("empty, the broker is about to restart without it");
+        }
+        if let Some((name, _)) = folders.by_volume.iter().find(|(_, folder)| folder.offline) {
+            return self.stuck(&format!(
+                "Kafka took disk {name} offline, and copies nothing between a broker's disks meanwhile: mend it, or leave it out, too"
+            ));
         }
         let replicas = if left == 1 { "1 replica".to_owned() } else { format!("{left} replicas") };
         let moves = format!("{replicas} to move to its other disks");
@@ -245,14 +255,19 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn leave_offline(&self) -> Steps {
+    fn leave_offline(&self, offline: &[String]) -> Steps {
+        let which = format!("{} of broker {}", spell(offline), self.node.id);
         match self.kafka.no_copy_elsewhere(self.node.id) {
-            Some(partition) => self.stuck(&format!(
-                "Kafka took it offline, and partition {partition} of the broker has no other in-sync replica: wait for another replica, or delete that topic if it lies on the disk"
-            )),
-            None => self.waits(
-                "offline, and everything is in sync elsewhere: the broker is about to restart without it",
-            ),
+            Some(partition) => self.says(WaitingOn::DiskCannotLeave {
+                detail: format!(
+                    "{which}: Kafka took it offline, and partition {partition} of the broker has no other in-sync replica: wait for another replica, or delete that topic if it lies on the disk"
+                ),
+            }),
+            None => self.says(WaitingOn::EmptyingDisks {
+                detail: format!(
+                    "{which}: offline, and everything is in sync elsewhere: the broker is about to restart without it"
+                ),
+            }),
         }
     }
 
