@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use kube::{Api, Client};
 use ottla_crds::KafkaCluster;
+use ottla_plan::cluster;
 use ottla_plan::desired::{Desired, Settings};
-use ottla_plan::{cluster, explain};
+use ottla_plan::explain::{self, Behind};
 
 use crate::args::ClusterName;
-use crate::observe::{ObserveError, observe};
-use crate::reach::Reach;
+use crate::observe::{Observation, ObserveError, observe};
+use crate::reach::{self, Reach};
 
 /// Why there is nothing to tell.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,21 @@ pub async fn text(
     let found = api.get_opt(&name.name).await.map_err(ExplainError::Read)?;
     let found = found.ok_or_else(|| ExplainError::Missing(name.clone()))?;
     let desired = Desired::parse(&found, settings);
-    let observed = observe(client, reach, &found).await.map_err(ExplainError::Observe)?.observed;
+    let observation = observe(client, reach, &found).await.map_err(ExplainError::Observe)?;
+    let late = behind(&observation).await;
+    let observed = observation.observed;
     let plan = cluster::plan(&desired, &observed, &settings.installation, Timestamp::now());
-    Ok(explain::seen(&observed) + &explain::text(&plan))
+    Ok(explain::seen(&observed) + &explain::behind(&late) + &explain::text(&plan))
+}
+
+/// What cannot be asked is not told: the rest says why.
+async fn behind(observation: &Observation) -> Vec<Behind> {
+    let (kafka, ways) = (observation.observed.kafka.known(), &observation.ways);
+    let late = kafka.filter(|kafka| kafka.partitions.tally().under_replicated.count > 0);
+    match (late, &ways.credentials) {
+        (Some(kafka), Some(credentials)) => {
+            reach::kafka::behind(credentials, &ways.bootstrap, kafka).await.unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{
     AlterReplicaLogDir, AlterReplicaLogDirTopic,
 };
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsResult, DescribeLogDirsTopic,
 };
@@ -71,7 +72,32 @@ impl Cluster {
     /// # Errors
     /// When the broker does not answer in time, or there is none of this id.
     pub async fn describe_log_dirs(&self, broker_id: i32) -> Result<Vec<LogDir>, Error> {
-        let request = DescribeLogDirsRequest::default().with_topics(None);
+        self.log_dirs(broker_id, DescribeLogDirsRequest::default().with_topics(None)).await
+    }
+
+    /// As [`Cluster::describe_log_dirs`], of these replicas alone, by topic and partition.
+    ///
+    /// # Errors
+    /// When the broker does not answer in time, or there is none of this id.
+    pub async fn describe_replicas(
+        &self,
+        broker_id: i32,
+        replicas: &BTreeMap<String, Vec<i32>>,
+    ) -> Result<Vec<LogDir>, Error> {
+        let topics = replicas.iter().map(|(name, partitions)| {
+            DescribableLogDirTopic::default()
+                .with_topic(wire(name).into())
+                .with_partitions(partitions.clone())
+        });
+        let request = DescribeLogDirsRequest::default().with_topics(Some(topics.collect()));
+        self.log_dirs(broker_id, request).await
+    }
+
+    async fn log_dirs(
+        &self,
+        broker_id: i32,
+        request: DescribeLogDirsRequest,
+    ) -> Result<Vec<LogDir>, Error> {
         let answer = self.ask(Target::Node(broker_id), |_| request.clone()).await?;
         let mut dirs: Vec<_> = answer.response.results.iter().map(log_dir).collect();
         dirs.sort_by(|left, right| left.path.cmp(&right.path));

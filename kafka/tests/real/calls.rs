@@ -280,6 +280,10 @@ pub(crate) async fn log_directories(kafka: &Kafka) {
     let orders: Vec<_> = dirs[0].replicas.iter().filter(|one| one.topic == ORDERS).collect();
     assert_eq!(orders.len(), 3);
     assert!(orders.iter().all(|one| one.size_bytes > 0 && !one.is_future && one.offset_lag == 0));
+    let one = BTreeMap::from([(ORDERS.to_owned(), vec![0])]);
+    let of_one = kafka.client().describe_replicas(2, &one).await.unwrap();
+    let of_one: Vec<_> = of_one.iter().flat_map(|dir| &dir.replicas).collect();
+    assert_eq!(of_one, [orders[0]]);
     let nowhere = BTreeMap::from([(ORDERS.to_owned(), vec![0])]);
     let nowhere = BTreeMap::from([("/nowhere".to_owned(), nowhere)]);
     let refused = kafka.client().move_replicas(2, &nowhere).await.unwrap();

@@ -8,6 +8,35 @@ mod seen;
 
 pub use seen::seen;
 
+/// How far a broker's replicas are behind their leaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Kafka's `node.id`.
+    pub broker: i32,
+    /// How many of its replicas are not in sync.
+    pub replicas: usize,
+    /// What the leaders have on disk and they do not; `None` where somebody did not tell.
+    pub bytes: Option<u64>,
+}
+
+/// As it follows what was seen.
+#[must_use]
+pub fn behind(brokers: &[Behind]) -> String {
+    let mut text = String::new();
+    for Behind { broker, replicas, bytes } in brokers {
+        let lacks = match bytes {
+            Some(bytes) => format!("lacks {bytes} bytes of what the leaders have"),
+            None => "lacks nobody knows how much".to_owned(),
+        };
+        let noun = if *replicas == 1 { "replica" } else { "replicas" };
+        line(
+            &mut text,
+            format_args!("saw   Kafka: broker {broker} {lacks}, {replicas} {noun} not in sync"),
+        );
+    }
+    text
+}
+
 /// The text of a plan. Golden tests and `explain` share it.
 #[must_use]
 pub fn text(plan: &Plan) -> String {

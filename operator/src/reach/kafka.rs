@@ -19,8 +19,10 @@ use ottla_plan::properties::volume_of;
 use super::{Credentials, Ways};
 use crate::telemetry::error_chain;
 
+mod behind;
 mod change;
 
+pub use behind::behind;
 pub use change::change;
 
 /// How long all questions of a pass may take together.
