@@ -36,6 +36,7 @@ mod e2e {
     mod refused;
     mod releases;
     mod request;
+    mod rest;
     mod restarted;
     mod rights;
     mod stage;

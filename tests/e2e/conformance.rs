@@ -4,8 +4,7 @@
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::ResourceExt as _;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use ottla_operator::kubernetes_api::api;
 use ottla_plan::explain;
 use ottla_plan::object::Kind;
@@ -14,7 +13,6 @@ use ottla_tests::world::{World, manifest as of_model};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, READY_WITHIN};
-use super::exec::exec;
 use super::stage::{Stage, play, say};
 use super::wait::until;
 use super::{manifest, operator};
@@ -71,7 +69,7 @@ async fn alike(cluster: &Cluster<'_>, world: &World, when: &str) -> anyhow::Resu
         if let Err(not_ready) = cluster.is_ready().await? {
             return Ok(Err(not_ready));
         }
-        let real = explained(cluster).await?;
+        let real = operator::explained(cluster.stage, &cluster.name).await?;
         let left: Vec<&str> = real.lines().filter(|line| line.starts_with("do ")).collect();
         let (model, real): (Vec<&str>, Vec<&str>) = (
             model.lines().collect(),
@@ -89,15 +87,6 @@ async fn alike(cluster: &Cluster<'_>, world: &World, when: &str) -> anyhow::Resu
     .await?;
     say(&format!("conformance: {} lines alike {when}", model.lines().count()));
     Ok(())
-}
-
-/// What the operator says of the real cluster.
-async fn explained(cluster: &Cluster<'_>) -> anyhow::Result<String> {
-    let pods: Api<Pod> = Api::namespaced(cluster.stage.client.clone(), operator::NAMESPACE);
-    let of_operator = ListParams::default().labels(operator::LABEL);
-    let pod = pods.list(&of_operator).await?.items.pop().context("there is no operator")?;
-    let name = format!("{}/{}", cluster.stage.namespace, cluster.name);
-    exec(&pods, &pod.name_any(), &["/ottla-operator", "explain", &name], "").await
 }
 
 /// A write that both are asked for.

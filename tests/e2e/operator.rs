@@ -8,14 +8,17 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 
+use super::exec::exec;
+use super::stage::Stage;
+
 /// Where `cargo dev install` puts it.
-pub(crate) const NAMESPACE: &str = "ottla-system";
+const NAMESPACE: &str = "ottla-system";
 
 /// What its pods carry.
-pub(crate) const LABEL: &str = "app.kubernetes.io/name=ottla";
+const LABEL: &str = "app.kubernetes.io/name=ottla";
 
 /// What it is called in its image, and so in the table of processes.
 const PROGRAM: &[u8] = b"/ottla-operator";
@@ -46,6 +49,16 @@ pub(crate) async fn replace(client: &Client) -> anyhow::Result<()> {
     let of_operator = ListParams::default().labels(LABEL);
     pods.delete_collection(&at_once, &of_operator).await?;
     Ok(())
+}
+
+/// What it sees of a cluster, and what it would do next.
+pub(crate) async fn explained(stage: &Stage, cluster: &str) -> anyhow::Result<String> {
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), NAMESPACE);
+    let all = pods.list(&ListParams::default().labels(LABEL)).await?.items;
+    let mut stay = all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let pod = stay.next().context("there is no operator")?;
+    let name = format!("{}/{cluster}", stage.namespace);
+    exec(&pods, &pod.name_any(), &["/ottla-operator", "explain", &name], "").await
 }
 
 /// How often it is killed in the middle of something. The next one has to wait until the lease of the

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use super::rest;
 use super::stage::{Stage, say};
 use super::wait::until;
 
@@ -26,12 +27,13 @@ const GAP_MAX_MILLISECONDS: u64 = 10_000;
 /// A run that goes on until its verdict is asked for.
 pub(crate) struct Verifier<'a> {
     stage: &'a Stage,
+    cluster: String,
 }
 
 impl<'a> Verifier<'a> {
     /// Starts a run, and waits until records are acknowledged.
     pub(crate) async fn beside(cluster: &Cluster<'a>) -> anyhow::Result<Self> {
-        let verifier = Self { stage: cluster.stage };
+        let verifier = Self { stage: cluster.stage, cluster: cluster.name.clone() };
         verifier.stage.apply(&manifest(&cluster.name)).await?;
         let pods = verifier.stage.api::<Pod>();
         until("the verifier's pod to run", STARTED_WITHIN, async || {
@@ -72,11 +74,13 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// As [`Verifier::verdict`], of operations that were planned: no producer had to wait for long.
+    /// As [`Verifier::verdict`], of operations that were planned: no producer had to wait for long, and the
+    /// cluster is at rest after them.
     pub(crate) async fn verdict_of_planned(self, of: &str) -> anyhow::Result<()> {
         let waited = self.has_waited_for_no_long_time(of).await;
+        let rests = rest::comes(self.stage, &self.cluster, of).await;
         self.verdict(of).await?;
-        waited
+        waited.and(rests)
     }
 
     /// Fails if a producer had to wait for long up to now.
