@@ -229,6 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_explained_by_its_namespace_and_its_name() {
+        let args = parse(&["explain", "shop/orders"]).unwrap();
+        let Some(Command::Explain { cluster }) = args.command else { panic!("no command") };
+        assert_eq!((cluster.namespace.as_str(), cluster.name.as_str()), ("shop", "orders"));
+        for wrong in ["orders", "/orders", "shop/"] {
+            assert!(parse(&["explain", wrong]).is_err(), "{wrong}");
+        }
+        assert!(parse(&[]).unwrap().command.is_none());
+    }
+
+    #[test]
     fn a_process_has_a_name_of_its_own() {
         assert_eq!(parse(&["--identity", "pod-1"]).unwrap().process_name().unwrap(), "pod-1");
         let args = parse(&[]).unwrap();

@@ -61,6 +61,19 @@ fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
     survives_in(&five, &path, &json!(3));
 }
 
+/// Kafka forgets those that left, whatever is lost on the way: at rest it knows no others than vote.
+#[test]
+fn controllers_that_kafka_forgets_survive_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let path = ["spec", "controllers", "replicas"];
+    let mut five = born(birth).clone();
+    for (path, value) in [(&["spec", "version"][..], json!("4.4.0")), (&path, json!(5))] {
+        five.edit(path, value).unwrap();
+        settle(&mut five, &mut Probes::default(), &mut Vec::new()).unwrap();
+    }
+    survives_in(&five, &path, &json!(3));
+}
+
 /// The vote of the lost disk goes, and that of the new one comes, whatever is lost on the way.
 #[test]
 fn the_lost_disk_of_a_voter_survives_a_crash_at_every_write() {

@@ -125,9 +125,14 @@ impl World {
         self.store.write(Kind::ConfigMap, &target.name, &["data", QUORUM], text.into())
     }
 
+    /// Whether Kafka can be told to (4.4-IV2).
+    fn forgets_controllers(&self) -> bool {
+        self.features.get("metadata.version").is_some_and(|level| *level >= 33)
+    }
+
     /// S2: only of one that does not come back, because one that runs registers again.
     pub(super) fn unregister_controller(&mut self, id: i32) -> Result<(), Refused> {
-        if self.features.get("metadata.version").is_none_or(|level| *level < 33) {
+        if !self.forgets_controllers() {
             return Err(Refused::Invalid("metadata.version".to_owned()));
         }
         if self.pods.get(&id).is_some_and(|pod| pod.controller) || self.quorum.contains_key(&id) {
@@ -214,8 +219,7 @@ impl World {
         if voters != wished || controllers != wished {
             bail!("L1: at rest with the voters {voters:?} and the controllers {controllers:?}");
         }
-        let forgets = self.features.get("metadata.version").is_some_and(|level| *level >= 33);
-        if forgets && self.controllers != wished {
+        if self.forgets_controllers() && self.controllers != wished {
             bail!("L1: at rest, and Kafka knows the controllers {:?}", self.controllers);
         }
         Ok(())
