@@ -16,6 +16,7 @@ use super::cluster::{Cluster, READY_WITHIN};
 use super::exec::exec;
 use super::manifest;
 use super::operator;
+use super::rest;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, until};
@@ -185,12 +186,7 @@ async fn at_rest(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     ensure!(!moving(cluster).await?, "something still moves");
     let place = audit::end()?;
     tokio::time::sleep(RESTS_FOR).await;
-    let writes = audit::writes_since(place)?;
-    let writes: Vec<String> = writes
-        .iter()
-        .filter(|one| one.namespace == cluster.stage.namespace)
-        .map(audit::Request::spell)
-        .collect();
+    let writes = rest::written_since(cluster.stage, place)?;
     ensure!(writes.is_empty(), "at rest it writes: {}", writes.join(", "));
     Ok(())
 }

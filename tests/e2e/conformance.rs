@@ -63,29 +63,26 @@ fn edits() -> Vec<(&'static str, Edits)> {
 
 /// Waits until the operator sees the same of both, and has nothing to do.
 async fn alike(cluster: &Cluster<'_>, world: &World, when: &str) -> anyhow::Result<()> {
-    let model = explain::seen(&world.observe());
+    let seen = explain::seen(&world.observe());
+    let model: Vec<&str> = seen.lines().collect();
     let what = format!("a real cluster {when} that is as the model's");
     until(&what, READY_WITHIN * 2, async || {
         if let Err(not_ready) = cluster.is_ready().await? {
             return Ok(Err(not_ready));
         }
-        let real = operator::explained(cluster.stage, &cluster.name).await?;
-        let left: Vec<&str> = real.lines().filter(|line| line.starts_with("do ")).collect();
-        let (model, real): (Vec<&str>, Vec<&str>) = (
-            model.lines().collect(),
-            real.lines().filter(|line| line.starts_with("saw ")).collect(),
-        );
+        let explained = operator::explained(cluster.stage, &cluster.name).await?;
+        let real: Vec<&str> = explained.lines().filter(|line| line.starts_with("saw ")).collect();
         let lacks = model.iter().filter(|line| !real.contains(line));
         let has = real.iter().filter(|line| !model.contains(line));
         let differs: Vec<String> = lacks
             .map(|line| format!("model: {line}"))
             .chain(has.map(|line| format!("real: {line}")))
-            .chain(left.iter().map(|line| format!("left: {line}")))
+            .chain(operator::left_to_do(&explained).iter().map(|line| format!("left: {line}")))
             .collect();
         Ok(if differs.is_empty() { Ok(()) } else { Err(format!("\n{}", differs.join("\n"))) })
     })
     .await?;
-    say(&format!("conformance: {} lines alike {when}", model.lines().count()));
+    say(&format!("conformance: {} lines alike {when}", model.len()));
     Ok(())
 }
 

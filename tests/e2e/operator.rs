@@ -61,6 +61,11 @@ pub(crate) async fn explained(stage: &Stage, cluster: &str) -> anyhow::Result<St
     exec(&pods, &pod.name_any(), &["/ottla-operator", "explain", &name], "").await
 }
 
+/// What it would do, by that.
+pub(crate) fn left_to_do(explained: &str) -> Vec<&str> {
+    explained.lines().filter(|line| line.starts_with("do ")).collect()
+}
+
 /// How often it is killed in the middle of something. The next one has to wait until the lease of the
 /// dead one is over, and then has some seconds to do something.
 const KILLED_EACH: Duration = Duration::from_secs(20);

@@ -21,17 +21,22 @@ pub(crate) async fn comes(stage: &Stage, cluster: &str, of: &str) -> anyhow::Res
             Ok(explained) => explained,
             Err(error) => return Ok(Err(format!("{error:#}"))),
         };
-        let left: Vec<&str> = explained.lines().filter(|line| line.starts_with("do ")).collect();
+        let left = operator::left_to_do(&explained);
         if !left.is_empty() {
             return Ok(Err(left.join("; ")));
         }
         tokio::time::sleep(QUIET_FOR).await;
-        let writes = audit::writes_since(place)?;
-        let of_stage = writes.iter().filter(|one| one.namespace == stage.namespace);
-        let writes: Vec<String> = of_stage.map(Request::spell).collect();
+        let writes = written_since(stage, place)?;
         Ok(if writes.is_empty() { Ok(()) } else { Err(writes.join("; ")) })
     })
     .await?;
     say(&format!("{of}: at rest, nothing to do and nothing written"));
     Ok(())
+}
+
+/// What the operator wrote in the stage's namespace since a place in the audit log.
+pub(crate) fn written_since(stage: &Stage, place: u64) -> anyhow::Result<Vec<String>> {
+    let writes = audit::writes_since(place)?;
+    let of_stage = writes.iter().filter(|one| one.namespace == stage.namespace);
+    Ok(of_stage.map(Request::spell).collect())
 }

@@ -65,6 +65,13 @@ pub struct GroupDesired {
     pub pod: PodOptions,
 }
 
+impl GroupDesired {
+    /// Whether the spec asks for a disk of that name.
+    pub(crate) fn asks_for(&self, volume: &str) -> bool {
+        self.volumes.iter().any(|one| one.name == volume)
+    }
+}
+
 /// What a KafkaCluster is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {

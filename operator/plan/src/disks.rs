@@ -33,8 +33,7 @@ pub(crate) fn leaving<'a>(
     let claims = observed.claims.values().filter(|_| identity.voters.is_empty());
     let claimed = claims.map(|claim| (claim.node_id, claim.volume.as_str()));
     for (id, volume) in on_record.chain(claimed) {
-        let group = desired.group(quorum::group(id));
-        let wished = group.volumes.iter().any(|one| one.name == volume);
+        let wished = desired.group(quorum::group(id)).asks_for(volume);
         if !wished && is_mounted(desired, observed, id, volume) {
             found.entry(id).or_default().insert(volume);
         }
@@ -44,9 +43,19 @@ pub(crate) fn leaving<'a>(
 
 /// Whether a node's next pod would have a disk, or its pod has it.
 fn is_mounted(desired: &Desired, observed: &Observed, id: i32, volume: &str) -> bool {
-    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)));
-    let next = set.is_none_or(|set| volumes_in(&set.live).any(|mounted| mounted == volume));
-    next || has(observed, id, volume) != Some(false)
+    next_has(desired, observed, id, volume) != Some(false)
+        || has(observed, id, volume) != Some(false)
+}
+
+/// Whether a node's next pod would have a disk; `None` where it has no StatefulSet.
+pub(crate) fn next_has(
+    desired: &Desired,
+    observed: &Observed,
+    id: i32,
+    volume: &str,
+) -> Option<bool> {
+    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)))?;
+    Some(volumes_in(&set.live).any(|mounted| mounted == volume))
 }
 
 /// Whether a node's pod has a disk; `None` where nobody knows.
@@ -73,17 +82,19 @@ pub(crate) fn of_node(
     leaving: &BTreeMap<i32, BTreeSet<&str>>,
 ) -> Arc<[Volume]> {
     let wished = &desired.group(group).volumes;
-    let needed = leaving.get(&id).into_iter().flatten();
-    let is_released = |volume: &&&str| is_released(observed, group, id, volume);
-    // All go at once, so that the node restarts once; but Kafka copies nothing between disks while one of them is
-    // offline, so that such a one does not wait for the others.
-    let broken = needed.clone().filter(is_released).any(|volume| is_offline(observed, id, volume));
-    if needed.clone().all(|volume| is_released(&volume)) {
+    let leaving = leaving.get(&id).into_iter().flatten();
+    let (released, mut needed): (Vec<&str>, Vec<&str>) =
+        leaving.partition(|volume| is_released(observed, group, id, volume));
+    if needed.is_empty() {
         return Arc::clone(wished);
     }
-    let needed = needed.filter(|volume| !broken || !is_released(volume));
-    let mut needed: Vec<Volume> =
-        needed.map(|volume| as_it_is(desired, observed, (group, id), volume)).collect();
+    // All go at once, so that the node restarts once; but Kafka copies nothing between disks while one of them is
+    // offline, so that such a one does not wait for the others.
+    if !released.iter().any(|volume| is_offline(observed, id, volume)) {
+        needed.extend(released);
+    }
+    let as_it_is = |volume: &str| as_it_is(desired, observed, (group, id), volume);
+    let mut needed: Vec<Volume> = needed.into_iter().map(as_it_is).collect();
     let (first, others) = wished.split_at(wished.len().min(1));
     needed.extend_from_slice(others);
     needed.sort_by(|one, other| one.name.cmp(&other.name));
@@ -98,15 +109,14 @@ fn as_it_is(
     volume: &str,
 ) -> Volume {
     let claim = desired.names.claim(&of_id(id), volume);
-    let live = observed.child(Kind::PersistentVolumeClaim, &claim).map(|child| &*child.live);
-    let text = |pointer: &str| live?.pointer(pointer)?.as_str().map(ToOwned::to_owned);
+    let claim = observed.claims.get(&claim);
     let like = desired.group(group).volumes.first().map(|first| first.size.clone());
-    let size = text("/spec/resources/requests/storage").or(like).unwrap_or_default();
+    let size = claim.and_then(|claim| claim.size.clone()).or(like).unwrap_or_default();
     Volume {
         name: volume.to_owned(),
         size_bytes: quantity::bytes(&size).unwrap_or_default(),
         size,
-        class: text("/spec/storageClassName"),
+        class: claim.and_then(|claim| claim.class.clone()),
     }
 }
 
@@ -160,15 +170,13 @@ pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Nod
 
 /// Disks that the spec asks for and that wait until a release is there to stay.
 pub(crate) fn held_back(desired: &Desired, nodes: &[Node]) -> Option<WaitingOn> {
-    let waits = |node: &Node, volume: &Volume| {
-        !node.leaving && !node.volumes.iter().any(|one| one.name == volume.name)
-    };
-    let of_node = |node: &'_ Node| {
-        let wished = desired.group(node.group).volumes.iter();
-        wished.filter(|volume| waits(node, volume)).map(|one| one.name.clone()).collect::<Vec<_>>()
-    };
-    let all: BTreeSet<String> = nodes.iter().flat_map(of_node).collect();
-    let names: Vec<String> = all.into_iter().collect();
+    let stay = nodes.iter().filter(|node| !node.leaving);
+    let waiting = stay.flat_map(|node| {
+        let wished = desired.group(node.group).volumes.iter().map(|volume| &volume.name);
+        wished.filter(|name| !node.has_disk(name))
+    });
+    let names: BTreeSet<&String> = waiting.collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
     (!names.is_empty()).then(|| WaitingOn::DisksHeldBack {
         detail: format!(
             "{}: until Kafka {} is there to stay (spec.upgrade), because the release before might not read what it formats",
@@ -192,11 +200,10 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed) -> Vec<Action> {
         return Vec::new();
     };
     let unused = observed.claims.iter().filter(|(_, claim)| {
-        let wished = &desired.group(claim.group).volumes;
         !claim.bound
             && !claim.terminating
             && observed.pods.contains_key(&claim.node_id)
-            && !wished.iter().any(|one| one.name == claim.volume)
+            && !desired.group(claim.group).asks_for(&claim.volume)
             && !identity.disks.contains_key(&disk_key(claim.node_id, &claim.volume))
             && !is_in_use(desired, observed, claim)
     });
@@ -213,7 +220,6 @@ pub(crate) fn leftovers(desired: &Desired, observed: &Observed) -> Vec<Action> {
 
 /// Whether a pod has a claim, or its next life would.
 pub(crate) fn is_in_use(desired: &Desired, observed: &Observed, claim: &Claim) -> bool {
-    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(claim.node_id)));
-    let mounts = set.is_some_and(|set| volumes_in(&set.live).any(|one| one == claim.volume));
-    mounts || has(observed, claim.node_id, &claim.volume) != Some(false)
+    next_has(desired, observed, claim.node_id, &claim.volume) == Some(true)
+        || has(observed, claim.node_id, &claim.volume) != Some(false)
 }

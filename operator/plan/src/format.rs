@@ -92,8 +92,7 @@ fn empty_volumes(agent: &AgentStatus) -> Result<Vec<String>, Objection> {
 pub fn unseen<'a>(identity: &'a Identity, agent: &AgentStatus, node: &Node) -> Option<&'a str> {
     let mut recorded = identity.disks_of(node.id).map(|(volume, _)| volume);
     recorded.find(|volume| {
-        node.volumes.iter().any(|one| one.name == **volume)
-            && !agent.disks.iter().any(|disk| disk.volume == **volume)
+        node.has_disk(volume) && !agent.disks.iter().any(|disk| disk.volume == **volume)
     })
 }
 

@@ -198,8 +198,7 @@ fn field(id: i32) -> (Group, &'static str) {
 /// A node that starts without one of its disks takes what was on it for lost.
 fn left_out(desired: &Desired, id: i32, volume: &str) -> Option<String> {
     let (group, field) = field(id);
-    let volumes = &desired.group(group).volumes;
-    (!volumes.iter().any(|known| known.name == volume)).then(|| {
+    (!desired.group(group).asks_for(volume)).then(|| {
         format!(
             "node {id} has a disk {volume}, which the spec leaves out: {AGAIN} that disk in {field}"
         )

@@ -71,6 +71,11 @@ impl Node {
     pub fn is_broker(&self) -> bool {
         self.roles.contains(&Role::Broker)
     }
+
+    /// Whether it is to have a disk of that name.
+    pub(crate) fn has_disk(&self, volume: &str) -> bool {
+        self.volumes.iter().any(|one| one.name == volume)
+    }
 }
 
 /// All nodes of the cluster that have a StatefulSet or should have one, in the order of ids.

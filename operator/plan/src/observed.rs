@@ -131,7 +131,7 @@ pub struct Claim {
 impl Claim {
     /// Whether it is of a disk that a node is to have.
     pub(crate) fn is_of(&self, node: &Node) -> bool {
-        self.node_id == node.id && node.volumes.iter().any(|volume| volume.name == self.volume)
+        self.node_id == node.id && node.has_disk(&self.volume)
     }
 }
 

@@ -218,10 +218,7 @@ impl Case<'_> {
         let may_be_brokers =
             !self.desired.dedicated() || registered.any(|id| group(*id) == Group::Broker);
         let may_be = move |node: &&Node| node.is_controller() || may_be_brokers;
-        let next = |node: &Node| {
-            let set = self.observed.child(Kind::StatefulSet, &self.desired.names.node(node));
-            set.is_some_and(|set| stateful_set::is_controller(&set.live))
-        };
+        let next = |node: &Node| is_controller_next(self.desired, self.observed, node.id);
         let now = |node: &Node| node.is_controller() && is_controller(self.observed, node.id);
         let formatted = |id: &i32| {
             let on_record = self.identity.disks_of(*id).next().is_some();
@@ -262,13 +259,17 @@ pub(crate) fn is_controller(observed: &Observed, id: i32) -> bool {
 
 /// Whether a node runs as a controller, or would in its next life.
 pub(crate) fn may_run(desired: &Desired, observed: &Observed, id: i32) -> bool {
-    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)));
-    let next = set.is_some_and(|set| stateful_set::is_controller(&set.live));
     let controls = |pod: &Pod| {
         let document = config_map::mounted_document(observed, pod);
         document.is_none_or(|one| one.roles.contains(&Role::Controller))
     };
-    next || observed.pods.get(&id).is_some_and(controls)
+    is_controller_next(desired, observed, id) || observed.pods.get(&id).is_some_and(controls)
+}
+
+/// Whether a node's next pod would be made to be a controller.
+fn is_controller_next(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)));
+    set.is_some_and(|set| stateful_set::is_controller(&set.live))
 }
 
 /// Whether a majority of the voters has caught up after one more of them or one less.

@@ -34,9 +34,24 @@ pub fn levels(release: &str) -> BTreeMap<&'static str, i32> {
     OTHER_LEVELS.into_iter().chain(differing).collect()
 }
 
-/// Whether Kafka lets registrations of controllers go (4.4-IV2, KIP-1312).
+/// Finalised `metadata.version` from which Kafka has cordons (4.3-IV0, KIP-1066).
+const CORDONS_FROM: i32 = 30;
+
+/// … and from which it lets registrations of controllers go (4.4-IV2, KIP-1312).
+const UNREGISTERS_CONTROLLERS_FROM: i32 = 33;
+
+/// Whether a broker, or a folder of it, can be told to take no new replicas.
+pub(crate) fn has_cordons(switched_on: &BTreeMap<String, i32>) -> bool {
+    writes_metadata_as_from(CORDONS_FROM, switched_on)
+}
+
+/// Whether Kafka can be told to forget a controller.
 pub(crate) fn unregisters_controllers(switched_on: &BTreeMap<String, i32>) -> bool {
-    switched_on.get(METADATA).is_some_and(|level| *level >= 33)
+    writes_metadata_as_from(UNREGISTERS_CONTROLLERS_FROM, switched_on)
+}
+
+fn writes_metadata_as_from(level: i32, switched_on: &BTreeMap<String, i32>) -> bool {
+    switched_on.get(METADATA).is_some_and(|found| *found >= level)
 }
 
 /// A feature that is switched on at a level that a release does not know, if there is one.

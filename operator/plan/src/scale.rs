@@ -19,14 +19,6 @@ mod departure;
 
 use departure::Case;
 
-/// Finalised `metadata.version` from which Kafka has cordons (4.3-IV0, KIP-1066).
-const CORDONS_FROM: i32 = 30;
-
-/// Whether a broker, or a folder of it, can be told to take no new replicas.
-pub(crate) fn has_cordons(kafka: &Kafka) -> bool {
-    kafka.features.get("metadata.version").is_some_and(|level| *level >= CORDONS_FROM)
-}
-
 /// Brokers that the spec asks for. Those that exist stay; gaps are filled from the lowest id, and where
 /// there are too many, the highest ids leave.
 pub(crate) fn wished_brokers(desired: &Desired, observed: &Observed) -> BTreeSet<i32> {

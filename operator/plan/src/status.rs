@@ -255,11 +255,11 @@ fn operation(
     };
     let before = before.filter(|one| is_same(&one.name));
     let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
-    let name = match before {
-        Some(operation) => operation.name.clone(),
-        None if changed.is_some() => changed.unwrap_or_default().to_owned(),
-        None if was_ready || previous.operation.is_some() => "Repair".to_owned(),
-        None => "Create".to_owned(),
+    let name = match (before, changed) {
+        (Some(operation), _) => operation.name.clone(),
+        (None, Some(changed)) => changed.to_owned(),
+        (None, None) if was_ready || previous.operation.is_some() => "Repair".to_owned(),
+        (None, None) => "Create".to_owned(),
     };
     Some(Operation {
         name,

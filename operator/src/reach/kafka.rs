@@ -269,11 +269,9 @@ async fn answer_of<T>(
 }
 
 async fn folders_of(cluster: &Cluster, id: i32) -> Result<Folders, Error> {
-    let mut folders = Folders::default();
     // Before the folders, as of a broker that leaves.
-    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
-    let cordoned = cordon.iter().flat_map(|text| text.split(',')).filter(|one| !one.is_empty());
-    folders.cordoned = cordoned.map(ToOwned::to_owned).collect();
+    let cordoned = cordoned(cluster, id).await?;
+    let mut folders = Folders { cordoned, ..Folders::default() };
     for dir in cluster.describe_log_dirs(id).await? {
         let Some(volume) = volume_of(&dir.path) else { continue };
         folders.by_volume.insert(volume.to_owned(), folder(&dir));
@@ -298,11 +296,17 @@ fn folder(dir: &LogDir) -> Folder {
     folder
 }
 
+/// Folders of a broker that take no new replicas, or Kafka's word for all of them.
+async fn cordoned(cluster: &Cluster, broker: i32) -> Result<BTreeSet<String>, Error> {
+    let text = cluster.describe_config_key(&ConfigResource::Node(broker), CORDONED).await?;
+    let folders = text.iter().flat_map(|text| text.split(',')).filter(|one| !one.is_empty());
+    Ok(folders.map(ToOwned::to_owned).collect())
+}
+
 async fn leaver(cluster: &Cluster, id: i32) -> Result<Leaver, Error> {
-    let mut leaver = Leaver::default();
     // Before the folders: what is seen empty then was empty while it took nothing new.
-    let cordon = cluster.describe_config_key(&ConfigResource::Node(id), CORDONED).await?;
-    leaver.cordoned = cordon.as_deref() == Some(ALL);
+    let cordoned = cordoned(cluster, id).await? == BTreeSet::from([ALL.to_owned()]);
+    let mut leaver = Leaver { cordoned, ..Leaver::default() };
     let dirs = cluster.describe_log_dirs(id).await?;
     leaver.offline = dirs.iter().any(|dir| dir.error.is_some());
     for replica in dirs.into_iter().flat_map(|dir| dir.replicas) {

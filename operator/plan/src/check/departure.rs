@@ -62,28 +62,17 @@ pub(super) fn delete(delete: &Delete, desired: &Desired, fresh: &Observed) -> Ve
 
 /// A controller that left: its disk has nothing that others do not have, and stays all the same.
 fn controller(id: i32, kind: Kind, desired: &Desired, fresh: &Observed) -> Verdicts {
-    let asked = fresh.kafka.known().is_some_and(|kafka| kafka.leader.is_some());
-    let wished = quorum::wished(desired).contains(&id);
-    let called_back = quorum::is_called_back(desired, fresh, id);
     let name = desired.names.node(&node::of_id(id));
     let runs = fresh.child(Kind::StatefulSet, &name).is_some() || fresh.pods.contains_key(&id);
-    let mut verdicts = vec![
-        ("Kafka was asked", unless(!asked, "S7", "the metadata quorum cannot be asked")),
-        ("the spec does not ask for it", unless(wished, "S3", "the spec asks for the controller")),
-        ("it does not vote", unless(asked && quorum::votes(fresh, id), "S3", "it votes")),
-        (
-            "no release waits for it",
-            unless(called_back, "S2", "features of a release wait for the controller"),
+    let mut verdicts = super::quorum::left(id, desired, fresh);
+    verdicts.push((
+        "it can be called back",
+        unless(
+            !quorum::can_be_called_back(fresh, id),
+            "S2",
+            "it is not on record that Kafka may know the controller",
         ),
-        (
-            "it can be called back",
-            unless(
-                !quorum::can_be_called_back(fresh, id),
-                "S2",
-                "it is not on record that Kafka may know the controller",
-            ),
-        ),
-    ];
+    ));
     if kind != Kind::StatefulSet {
         let claim = kind == Kind::PersistentVolumeClaim;
         verdicts.extend([

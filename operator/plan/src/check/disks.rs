@@ -8,7 +8,7 @@ use super::{Verdicts, Violation, find, unless, violation};
 use crate::action::{Delete, MoveReplicas, RestartPod};
 use crate::desired::Desired;
 use crate::disks;
-use crate::node::{Node, nodes, of_id};
+use crate::node::{Node, nodes};
 use crate::object::Kind;
 use crate::observed::{Claim, Observed, Pod, disk_key};
 use crate::properties::log_dir;
@@ -23,11 +23,9 @@ pub(super) fn cordon(
     desired: &Desired,
     fresh: &Observed,
 ) -> Verdicts {
-    let wished = &desired.group(quorum::group(broker)).volumes;
-    let set = fresh.child(Kind::StatefulSet, &desired.names.node(&of_id(broker)));
     let stays = |name: &str| {
-        let next = set.is_none_or(|set| disks::volumes_in(&set.live).any(|one| one == name));
-        next && wished.iter().any(|volume| volume.name == name)
+        disks::next_has(desired, fresh, broker, name) != Some(false)
+            && desired.group(quorum::group(broker)).asks_for(name)
     };
     let pod = fresh.pods.get(&broker);
     let document = pod.map(|pod| config_map::mounted_document(fresh, pod));
@@ -48,8 +46,8 @@ pub(super) fn cordon(
 pub(super) fn moves(moves: &MoveReplicas, desired: &Desired, fresh: &Observed) -> Verdicts {
     let nodes = nodes(desired, fresh);
     let node = find(&nodes, moves.broker).map(|_| ());
-    let wished = &desired.group(quorum::group(moves.broker)).volumes;
-    let stays = |name: &String| wished.iter().any(|volume| volume.name == *name);
+    let wished = desired.group(quorum::group(moves.broker));
+    let stays = |name: &String| wished.asks_for(name);
     vec![
         ("that it gives disks away is remembered", remembered(moves.broker, fresh)),
         ("the node is part of the cluster", node),
@@ -91,7 +89,7 @@ pub(super) fn left_out(
 }
 
 /// The disks that a node's next life mounts, if it has one.
-pub(super) fn next_volumes(
+fn next_volumes(
     restart: &RestartPod,
     desired: &Desired,
     fresh: &Observed,
@@ -143,8 +141,7 @@ pub(super) fn of_stayer<'a>(delete: &Delete, fresh: &'a Observed) -> Option<&'a 
 }
 
 pub(super) fn delete(claim: &Claim, desired: &Desired, fresh: &Observed) -> Verdicts {
-    let wished = &desired.group(claim.group).volumes;
-    let wished = wished.iter().any(|volume| volume.name == claim.volume);
+    let wished = desired.group(claim.group).asks_for(&claim.volume);
     let identity = fresh.identity.as_ref();
     let key = disk_key(claim.node_id, &claim.volume);
     let on_record = identity.is_none_or(|one| one.disks.contains_key(&key));

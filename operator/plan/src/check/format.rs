@@ -57,6 +57,11 @@ fn none_unseen(fresh: &Observed, node: &Node) -> Result<(), Violation> {
     unless(unseen, "S5", "a volume on record was not found beside the empty ones")
 }
 
+fn is_further(fresh: &Observed, node: &Node, volume: &str) -> bool {
+    let identity = fresh.identity.as_ref();
+    identity.is_some_and(|identity| disks::is_further(identity, node.id, volume))
+}
+
 /// What a release formats that is watched, the one before might not read.
 fn stays(
     format: &Format,
@@ -67,9 +72,8 @@ fn stays(
 ) -> Result<(), Violation> {
     let identity = fresh.identity.as_ref();
     let known = identity.is_some_and(|one| one.disks_of(node.id).next().is_some());
-    let is_further =
-        |volume: &String| identity.is_some_and(|one| disks::is_further(one, node.id, volume));
-    let new = !known || format.request.volumes.iter().any(is_further);
+    let mut volumes = format.request.volumes.iter();
+    let new = !known || volumes.any(|volume| is_further(fresh, node, volume));
     unless(
         new && format::waits_for_release(desired, fresh, nodes, node),
         "S5",
@@ -92,9 +96,6 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
         identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
     };
     let unmissed = format::needs_no_word(desired, fresh, node);
-    let identity = fresh.identity.as_ref();
-    let is_further =
-        |volume: &str| identity.is_some_and(|one| disks::is_further(one, node.id, volume));
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
         .map(|volume| {
@@ -104,7 +105,7 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
                 name,
                 claim,
                 perhaps_used: !unmissed
-                    && !is_further(volume)
+                    && !is_further(fresh, node, volume)
                     && (on_record(volume) || registered || restored),
             }
         })

@@ -1,5 +1,5 @@
-//! What must hold before a controller gets a vote, loses it, or is forgotten. S3: a caught-up majority of the voters is
-//! there before and after.
+//! What must hold before a controller gets a vote, loses it, or is forgotten. S3: a caught-up majority of the
+//! voters is there before and after.
 
 use super::{Verdicts, Violation, unless, violation};
 use crate::action::ChangeVoter;
@@ -75,28 +75,34 @@ pub(super) fn remove(change: &ChangeVoter, desired: &Desired, fresh: &Observed) 
 
 /// A registration that is missing lets features be switched on that the controller does not know.
 pub(super) fn unregister(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
-    let kafka = match kafka(fresh) {
-        Ok(kafka) => kafka,
-        Err(silent) => return vec![("Kafka was asked", Err(silent))],
-    };
-    let wished = quorum::wished(desired).contains(&id);
-    let called_back = quorum::is_called_back(desired, fresh, id);
-    let knows_how = release::unregisters_controllers(&kafka.features);
-    vec![
-        ("Kafka was asked", Ok(())),
-        ("the spec does not ask for it", unless(wished, "S3", "the spec asks for the controller")),
-        ("it does not vote", unless(kafka.voters.contains_key(&id), "S3", "it votes")),
-        (
-            "no release waits for it",
-            unless(called_back, "S2", "features of a release wait for the controller"),
-        ),
+    let keeps = kafka(fresh).is_ok_and(|kafka| !release::unregisters_controllers(&kafka.features));
+    let mut verdicts = left(id, desired, fresh);
+    verdicts.extend([
         (
             "it does not run",
             unless(quorum::may_run(desired, fresh, id), "S2", "it runs as a controller, or would"),
         ),
         (
             "Kafka can forget it",
-            unless(!knows_how, "S2", "Kafka keeps registrations of controllers before 4.4"),
+            unless(keeps, "S2", "Kafka keeps registrations of controllers before 4.4"),
+        ),
+    ]);
+    verdicts
+}
+
+/// A controller that nobody needs any more.
+pub(super) fn left(id: i32, desired: &Desired, fresh: &Observed) -> Verdicts {
+    let kafka = kafka(fresh);
+    let wished = quorum::wished(desired).contains(&id);
+    let votes = kafka.as_ref().is_ok_and(|kafka| kafka.voters.contains_key(&id));
+    let called_back = quorum::is_called_back(desired, fresh, id);
+    vec![
+        ("Kafka was asked", kafka.map(|_| ())),
+        ("the spec does not ask for it", unless(wished, "S3", "the spec asks for the controller")),
+        ("it does not vote", unless(votes, "S3", "it votes")),
+        (
+            "no release waits for it",
+            unless(called_back, "S2", "features of a release wait for the controller"),
         ),
     ]
 }

@@ -82,8 +82,11 @@ impl Key {
         let range = valid::range(self.valid);
         let is_within =
             range.as_ref().is_none_or(|range| value.parse().is_ok_and(|number| range.has(number)));
-        let bounds = range.as_ref().map(ToString::to_string).unwrap_or_default();
-        (!fits || !is_within).then(|| format!("{what}{bounds}"))
+        if fits && is_within {
+            return None;
+        }
+        let bounds = range.map(|range| range.to_string()).unwrap_or_default();
+        Some(format!("{what}{bounds}"))
     }
 }
 

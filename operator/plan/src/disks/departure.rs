@@ -15,8 +15,7 @@ use crate::object::Kind;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
-use crate::roll;
-use crate::scale::has_cordons;
+use crate::{release, roll};
 
 /// So many replicas of a broker are copied at once.
 const MOVED_AT_ONCE: usize = 20;
@@ -106,20 +105,16 @@ impl<'a> Case<'a> {
         };
         let (gone, there): (BTreeSet<String>, BTreeSet<String>) =
             all.into_iter().partition(without);
-        let wished = &desired.group(node.group).volumes;
-        let is_wished = |name: &String| wished.iter().any(|volume| volume.name == *name);
         let (stays, still): (BTreeSet<String>, BTreeSet<String>) =
-            there.into_iter().partition(is_wished);
+            there.into_iter().partition(|name| desired.group(node.group).asks_for(name));
         // What was seen of a disk that is gone holds for good.
         let is_empty = |name: &String| match folders.and_then(|all| all.by_volume.get(name)) {
             Some(folder) => folder.is_empty() && is_cordoned(folders, name),
             None => memory.emptied.contains(name),
         };
         memory.emptied = memory.volumes.iter().filter(|name| is_empty(name)).cloned().collect();
-        let next = observed.child(Kind::StatefulSet, &desired.names.node(node));
-        let lacks = |name: &String| {
-            next.is_some_and(|set| !disks::volumes_in(&set.live).any(|one| one == name.as_str()))
-        };
+        let lacks =
+            |name: &String| disks::next_has(desired, observed, node.id, name) == Some(false);
         let closed = stays.into_iter().filter(lacks).chain(still.iter().cloned()).collect();
         Case { desired, observed, kafka, node, memory, still, closed, gone }
     }
@@ -138,24 +133,21 @@ impl<'a> Case<'a> {
         if folders.cordoned.contains(ALL) {
             return self.waits("waits until the broker takes new replicas again at all");
         }
-        let cordon = self.cordon(folders);
+        let mut actions: Vec<Action> =
+            self.cordon(folders).into_iter().chain(self.strike()).collect();
         if !self.still.is_empty() {
             let mut steps = self.empty(folders);
-            steps.actions.extend(cordon.into_iter().chain(self.strike()));
+            steps.actions.extend(actions);
             return steps;
         }
         let claims = self.reclaim();
-        if cordon.is_none()
-            && self.strike().is_none()
-            && claims.is_empty()
-            && self.closed.is_empty()
-        {
+        if actions.is_empty() && claims.is_empty() && self.closed.is_empty() {
             return Steps::default();
         }
         // A canary that does not start goes back to what mounts them.
-        let is_well = roll::is_well(self.observed, self.node).is_ok();
-        let claims = claims.into_iter().filter(|_| is_well);
-        let actions = cordon.into_iter().chain(self.strike()).chain(claims).collect();
+        if roll::is_well(self.observed, self.node).is_ok() {
+            actions.extend(claims);
+        }
         let what = if self.gone.is_empty() {
             "it stays after all"
         } else {
@@ -198,7 +190,8 @@ impl<'a> Case<'a> {
             wanted.chain(folders.cordoned.difference(&ours).cloned()).collect();
         // A broker that has started without a folder shows no cordon of it, and Kafka has it all the same.
         let of_gone = self.on_record().next().is_some();
-        let may = has_cordons(self.kafka) && (of_gone || wanted != folders.cordoned);
+        let may =
+            release::has_cordons(&self.kafka.features) && (of_gone || wanted != folders.cordoned);
         may.then_some(Action::CordonDisks { broker: self.node.id, folders: wanted, of_gone })
     }
 
@@ -209,7 +202,7 @@ impl<'a> Case<'a> {
         if !offline.is_empty() {
             return self.leave_offline(&offline);
         }
-        if !has_cordons(self.kafka) {
+        if !release::has_cordons(&self.kafka.features) {
             return self.stuck(
                 "disks leave from Kafka 4.3 on, once its metadata.version is switched on: before, a new partition might come to one meanwhile (KIP-1066); ask for it again until then",
             );
@@ -245,12 +238,10 @@ impl<'a> Case<'a> {
             Some(name) if chosen.moves.is_empty() && !chosen.under_way => self.stuck(&format!(
                 "{replicas} to move, and no other disk of the broker has room for {name}: raise the size of one"
             )),
+            _ if chosen.moves.is_empty() => self.waits(&moves),
             _ => {
-                let broker = self.node.id;
-                let action = Action::MoveReplicas(MoveReplicas { broker, moves: chosen.moves });
-                let is_any = matches!(&action, Action::MoveReplicas(one) if !one.moves.is_empty());
-                let actions = is_any.then_some(action).into_iter().collect();
-                Steps { actions, ..self.waits(&moves) }
+                let action = MoveReplicas { broker: self.node.id, moves: chosen.moves };
+                Steps { actions: vec![Action::MoveReplicas(action)], ..self.waits(&moves) }
             }
         }
     }
@@ -337,8 +328,8 @@ impl<'a> Case<'a> {
         if self.desired.reclaim != ReclaimPolicy::Delete || restored {
             return Vec::new();
         }
-        let wished = &self.desired.group(self.node.group).volumes;
-        let gone = self.gone.iter().filter(|name| !wished.iter().any(|one| one.name == **name));
+        let wished = self.desired.group(self.node.group);
+        let gone = self.gone.iter().filter(|name| !wished.asks_for(name));
         let emptied = gone.filter(|name| self.memory.emptied.contains(name));
         let claims = emptied.filter_map(|volume| {
             let name = self.desired.names.claim(self.node, volume);

@@ -127,10 +127,9 @@ impl Placement {
 /// New replicas may come to any of its disks but for those that leave.
 fn free_bytes(desired: &Desired, observed: &Observed, id: i32) -> u64 {
     let disks = observed.agent(id).map(|agent| agent.disks.as_slice()).unwrap_or_default();
-    let stays = |name: &str| desired.brokers.volumes.iter().any(|volume| volume.name == name);
     let free = disks
         .iter()
-        .filter(|disk| stays(&disk.volume))
+        .filter(|disk| desired.brokers.asks_for(&disk.volume))
         .map(|disk| disk.available_bytes.saturating_sub(disk.total_bytes / KEPT_FREE_PART));
     free.min().unwrap_or_default()
 }

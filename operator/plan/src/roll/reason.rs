@@ -129,8 +129,8 @@ fn disks(case: &Case<'_>) -> Option<String> {
     let before = config_map::mounted_document(case.observed, case.pod)?.volumes;
     let new = case.node.volumes.iter().filter(|volume| !before.contains(&volume.name));
     let new: Vec<&str> = new.map(|volume| volume.name.as_str()).collect();
-    let has = |name: &String| case.node.volumes.iter().any(|volume| volume.name == *name);
-    let gone: Vec<&str> = before.iter().filter(|name| !has(name)).map(String::as_str).collect();
+    let gone: Vec<&str> =
+        before.iter().filter(|name| !case.node.has_disk(name)).map(String::as_str).collect();
     let of = |what: &str, names: &[&str]| {
         (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
     };

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use ottla_crds::kafka_cluster::status::DrainMemory;
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
-use super::has_cordons;
 use crate::action::{Action, Delete, Target, Unregister};
 use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{self, Group};
 use crate::object::Kind;
 use crate::observed::{Answer, Child, Kafka, Observed};
+use crate::release;
 
 /// What is known about brokers that leave.
 pub(super) struct Case<'a> {
@@ -110,7 +110,7 @@ impl Case<'_> {
             (None, Some(true)) => Departure {
                 actions: vec![Action::Unregister(Unregister {
                     broker: id,
-                    uncordon: has_cordons(self.kafka),
+                    uncordon: release::has_cordons(&self.kafka.features),
                 })],
                 ..Departure::default()
             },
@@ -121,7 +121,7 @@ impl Case<'_> {
     /// Puts the cordon to what it has to be, where Kafka has any and the broker answers.
     fn cordon(&self, id: i32) -> impl Iterator<Item = Action> {
         let wanted = self.leaving.contains(&id);
-        let found = self.kafka.leaver(id).filter(|_| has_cordons(self.kafka));
+        let found = self.kafka.leaver(id).filter(|_| release::has_cordons(&self.kafka.features));
         let may = self.may_begin || !wanted;
         let differs = found.is_some_and(|found| found.cordoned != wanted && may);
         differs.then_some(Action::Cordon { broker: id, cordoned: wanted }).into_iter()

@@ -16,7 +16,7 @@ use ottla_plan::properties::log_dir;
 use ottla_plan::release::Raise;
 use tokio::time::Instant;
 
-use super::{ALL, CORDONED, THROTTLED_REPLICAS, brokers, controllers, dynamic_config};
+use super::{ALL, CORDONED, THROTTLED_REPLICAS, brokers, controllers, cordoned, dynamic_config};
 use crate::reach::{Credentials, ReachError, Ways};
 use crate::telemetry::error_chain;
 
@@ -44,7 +44,7 @@ pub async fn change(
         Action::AddVoter(change) => add_voter(&cluster, change).await,
         Action::RemoveVoter(change) => remove_voter(&cluster, change).await,
         Action::UnregisterController(unregister) => {
-            unregister_controller(&cluster, unregister.id).await
+            gone(cluster.unregister_controller(unregister.id).await)
         }
         Action::Unregister(unregister) => {
             let controllers = controllers(credentials, ways).map_err(ReachError::Kafka)?;
@@ -178,23 +178,22 @@ async fn throttle(cluster: &Cluster, change: &Throttle) -> Result<(), ReachError
 }
 
 fn operation(change: &ListChange) -> Option<ConfigOperation> {
-    let text = |entries: &BTreeSet<String>| {
-        entries.iter().map(String::as_str).collect::<Vec<_>>().join(",")
-    };
     match change {
         ListChange::Nothing => None,
-        ListChange::Append(entries) => Some(ConfigOperation::Append(text(entries))),
-        ListChange::Subtract(entries) => Some(ConfigOperation::Subtract(text(entries))),
+        ListChange::Append(entries) => Some(ConfigOperation::Append(list(entries))),
+        ListChange::Subtract(entries) => Some(ConfigOperation::Subtract(list(entries))),
         ListChange::Remove => Some(ConfigOperation::Delete),
     }
 }
 
+/// As Kafka writes lists.
+fn list(entries: &BTreeSet<String>) -> String {
+    entries.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+}
+
 async fn cordon(cluster: &Cluster, broker: i32, cordoned: bool) -> Result<(), ReachError> {
-    let operation =
-        if cordoned { ConfigOperation::Set(ALL.to_owned()) } else { ConfigOperation::Delete };
-    let change = ConfigChange { name: CORDONED.to_owned(), operation };
-    let broker = ConfigResource::Node(broker);
-    cluster.alter_config(&broker, &[change], false).await.map_err(refusal)
+    let all = if cordoned { BTreeSet::from([ALL.to_owned()]) } else { BTreeSet::new() };
+    set_cordon(cluster, broker, &all).await
 }
 
 async fn cordon_disks(
@@ -202,20 +201,24 @@ async fn cordon_disks(
     broker: i32,
     folders: &BTreeSet<String>,
 ) -> Result<(), ReachError> {
-    let paths: Vec<&str> = folders.iter().map(String::as_str).collect();
-    let operation = match paths.is_empty() {
-        true => ConfigOperation::Delete,
-        false => ConfigOperation::Set(paths.join(",")),
+    set_cordon(cluster, broker, folders).await?;
+    let shown = until_shown(|| async { Ok(cordoned(cluster, broker).await? == *folders) });
+    shown.await.map_err(ReachError::Kafka)
+}
+
+async fn set_cordon(
+    cluster: &Cluster,
+    broker: i32,
+    folders: &BTreeSet<String>,
+) -> Result<(), ReachError> {
+    let operation = if folders.is_empty() {
+        ConfigOperation::Delete
+    } else {
+        ConfigOperation::Set(list(folders))
     };
     let change = ConfigChange { name: CORDONED.to_owned(), operation };
     let node = ConfigResource::Node(broker);
-    cluster.alter_config(&node, &[change], false).await.map_err(refusal)?;
-    let shown = until_shown(|| async {
-        let found = cluster.describe_config_key(&node, CORDONED).await?.unwrap_or_default();
-        let found: BTreeSet<&str> = found.split(',').filter(|one| !one.is_empty()).collect();
-        Ok(found.iter().eq(paths.iter()))
-    });
-    shown.await.map_err(ReachError::Kafka)
+    cluster.alter_config(&node, &[change], false).await.map_err(refusal)
 }
 
 /// What the broker does not hold any more has nothing to move.
@@ -245,15 +248,12 @@ async fn unregister(controllers: &Cluster, unregister: &Unregister) -> Result<()
     if unregister.uncordon {
         cordon(controllers, unregister.broker, false).await?;
     }
-    match controllers.unregister_broker(unregister.broker).await {
-        Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
-        _ => Ok(()),
-    }
+    gone(controllers.unregister_broker(unregister.broker).await)
 }
 
-/// One that Kafka does not know was forgotten by an attempt that was cut off.
-async fn unregister_controller(cluster: &Cluster, id: i32) -> Result<(), ReachError> {
-    match cluster.unregister_controller(id).await {
+/// What Kafka does not know was forgotten by an attempt that was cut off.
+fn gone(unregistered: Result<(), Error>) -> Result<(), ReachError> {
+    match unregistered {
         Err(error) if error.class() != Class::NotFound => Err(refusal(error)),
         _ => Ok(()),
     }
