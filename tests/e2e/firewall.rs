@@ -15,9 +15,9 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Cuts a pod off, as soon as a process of it runs; `None` while none does.
-    pub(crate) fn off(pod: &str) -> anyhow::Result<Option<Self>> {
-        let Some(process) = process_of(pod)? else { return Ok(None) };
+    /// Cuts the pod of this UID off, as soon as a process of it runs; `None` while none does.
+    pub(crate) fn off(pod: &str, uid: &str) -> anyhow::Result<Option<Self>> {
+        let Some(process) = process_of(pod, uid)? else { return Ok(None) };
         rule(process, "--insert")?;
         Ok(Some(Self { process }))
     }
@@ -40,13 +40,17 @@ fn rule(process: u32, what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A process of a pod, which its environment names.
-fn process_of(pod: &str) -> anyhow::Result<Option<u32>> {
+/// A process of the pod of this UID, which the kubelet names its control group after. The hostname alone
+/// would not do: another pod had it before, whose processes outlive it when it is deleted by force. The
+/// control group alone neither: a process is in it before it is in the pod's network.
+fn process_of(pod: &str, uid: &str) -> anyhow::Result<Option<u32>> {
+    let group = format!("/pod{uid}/");
     let hostname = format!("HOSTNAME={pod}").into_bytes();
     let processes = fs::read_dir("/proc")?.flatten();
     let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     Ok(ids.find(|id| {
+        let groups = fs::read_to_string(format!("/proc/{id}/cgroup")).unwrap_or_default();
         let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == hostname)
+        groups.contains(&group) && environment.split(|byte| *byte == 0).any(|one| one == hostname)
     }))
 }

@@ -155,11 +155,12 @@ async fn cut_off(
     let mut looked = Instant::now();
     until(&format!("a new life of {pod} to cut off"), READY_WITHIN, async || {
         let now = Instant::now();
-        if cluster.lives().await?.get(pod).is_none_or(|life| before.get(pod) == Some(life)) {
+        let lives = cluster.lives().await?;
+        let Some((uid, _)) = lives.get(pod).filter(|life| before.get(pod) != Some(*life)) else {
             looked = now;
             return Ok(Err("it is not restarted yet".to_owned()));
-        }
-        let cut = Cut::off(pod)?.map(|cut| (cut, looked.elapsed()));
+        };
+        let cut = Cut::off(pod, uid)?.map(|cut| (cut, looked.elapsed()));
         if cut.is_none() {
             looked = now;
         }
@@ -194,7 +195,7 @@ async fn patient(
         let touched = held.iter().find(|(name, life)| now.get(*name) != Some(*life));
         let Some((name, _)) = touched else { return Ok(Ok(())) };
         let waiting = cluster.status().await?.summary.unwrap_or_default().waiting_on;
-        Ok(Err(format!("{name} was restarted, by then it waited for {waiting:?}")))
+        Ok(Err(format!("{name} was restarted after `{words}`, and now it waits for {waiting:?}")))
     })
     .await?;
     verifier.goes_on().await?;
