@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use futures::stream::iter;
-use ottla_plan::Action;
-use ottla_plan::action::{HeldBack, UnregisterController};
+use ottla_plan::action::{HeldBack, Target, UnregisterController};
 use ottla_plan::object::Kind;
+use ottla_plan::{Action, Traces};
 
 use crate::context::Context;
 use crate::guard::Permit;
@@ -164,6 +164,20 @@ fn note(outcome: &mut Outcome, action: Action, result: Result<(), ActError>) {
             outcome.failed.push(Failure { action: action.describe(), error, holds_back });
         }
     }
+}
+
+/// Writes what a plan asks to remember of what is left in Kafka, before anything else is done.
+///
+/// # Errors
+/// See [`ActError`].
+pub async fn remember(
+    context: &Context,
+    namespace: &str,
+    target: &Target,
+    traces: &Traces,
+) -> Result<(), ActError> {
+    let write = identity::record_traces(&context.client, namespace, target, traces);
+    context.leadership.within_tenure(write).await.map_err(ActError::NotLeading)?
 }
 
 async fn harmless(

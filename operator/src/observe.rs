@@ -7,9 +7,8 @@ use futures::future::{join, join_all};
 use kube::{Client, ResourceExt};
 use ottla_crds::KafkaCluster;
 use ottla_crds::agent::AgentStatus;
-use ottla_crds::kafka_cluster::status::Memory;
 use ottla_plan::names::Names;
-use ottla_plan::observed::{Answer, Observed, Pod};
+use ottla_plan::observed::{Answer, Observed, Pod, Traces};
 
 use crate::reach::{AgentAddress, Credentials, Reach, Ways};
 use crate::telemetry::error_chain;
@@ -54,18 +53,18 @@ pub async fn observe(
         Names { cluster: cluster.name_any(), namespace: cluster.namespace().unwrap_or_default() };
     let found = kubernetes::list(client, &names).await?;
     let secrets = secret::read(&names, &found.secrets);
+    let (identity, identity_problem) = facts::identity(&names, &found.children);
     let pods = facts::pods(&found.pods);
     let status = cluster.status.clone().unwrap_or_default();
     let bootstrap = facts::bootstrap(&names, &found.pods);
     let controllers = facts::controllers(&names, &found.pods);
     let (agents, kafka) = match &secrets.credentials {
         Some(credentials) => {
-            let memory = &status.memory;
-            nodes(reach, &names, credentials, &found, &pods, &bootstrap, memory).await
+            let traces = identity.as_ref().map(|one| one.traces.clone()).unwrap_or_default();
+            nodes(reach, &names, credentials, &found, &pods, &bootstrap, &traces).await
         }
         None => (BTreeMap::new(), unasked("the operator has no certificate for this cluster yet")),
     };
-    let (identity, identity_problem) = facts::identity(&names, &found.children);
     let observed = Observed {
         owner: status.operator,
         memory: status.memory,
@@ -99,7 +98,7 @@ async fn nodes(
     found: &kubernetes::Found,
     pods: &BTreeMap<i32, Pod>,
     bootstrap: &[String],
-    memory: &Memory,
+    traces: &Traces,
 ) -> (Agents, Answer<ottla_plan::observed::Kafka>) {
     let hosts = facts::hosts(names, &found.pods);
     let asked = pods.iter().filter_map(|(id, pod)| {
@@ -110,7 +109,7 @@ async fn nodes(
         if bootstrap.is_empty() {
             return unasked("no broker is Ready");
         }
-        reach.kafka(credentials, bootstrap, memory).await
+        reach.kafka(credentials, bootstrap, traces).await
     };
     let (agents, kafka) = join(join_all(asked), kafka).await;
     (agents.into_iter().collect(), kafka)

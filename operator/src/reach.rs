@@ -3,9 +3,8 @@
 
 use futures::future::BoxFuture;
 use ottla_crds::agent::{AgentStatus, FormatRequest};
-use ottla_crds::kafka_cluster::status::Memory;
 use ottla_plan::Action;
-use ottla_plan::observed::{Answer, Kafka};
+use ottla_plan::observed::{Answer, Kafka, Traces};
 
 pub mod agent;
 pub mod kafka;
@@ -107,13 +106,13 @@ pub trait Reach: Send + Sync {
         request: &'a FormatRequest,
     ) -> BoxFuture<'a, Result<(), ReachError>>;
 
-    /// What Kafka says, asked by the inter-broker listeners given as `host:port`; what is remembered is
+    /// What Kafka says, asked by the inter-broker listeners given as `host:port`; what is left in it is
     /// asked about in particular.
     fn kafka<'a>(
         &'a self,
         credentials: &'a Credentials,
         bootstrap: &'a [String],
-        memory: &'a Memory,
+        traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>>;
 
     /// Carries out an action that is Kafka's to take.
@@ -151,9 +150,9 @@ impl Reach for Network {
         &'a self,
         credentials: &'a Credentials,
         bootstrap: &'a [String],
-        memory: &'a Memory,
+        traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>> {
-        Box::pin(kafka::ask(credentials, bootstrap, memory))
+        Box::pin(kafka::ask(credentials, bootstrap, traces))
     }
 
     fn change_kafka<'a>(

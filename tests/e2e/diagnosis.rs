@@ -13,6 +13,16 @@ const LOG_LINES: i64 = 3000;
 /// The last of them that speak of the scenario's namespace.
 const LOG_LINES_SHOWN: usize = 60;
 
+/// The last of them, for a message.
+const LAST_WORDS: usize = 20;
+
+/// What the operator said and did last in the scenario's namespace.
+pub(crate) async fn last_words_of_operator(stage: &Stage) -> String {
+    let lines = log(stage).await.unwrap_or_else(|error| vec![format!("(no log: {error})")]);
+    let shown = lines.len().saturating_sub(LAST_WORDS);
+    lines[shown..].join("\n")
+}
+
 /// Prints everything; what cannot be had is said and no more.
 pub(crate) async fn print(stage: &Stage) {
     for part in [clusters(stage).await, pods(stage).await, events(stage).await, log(stage).await] {

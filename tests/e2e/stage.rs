@@ -45,13 +45,18 @@ pub(crate) async fn play(
         Ok(played) => played,
         Err(_) => Err(anyhow::anyhow!("the scenario did not end in {}", spell(SCENARIO_WITHIN))),
     };
-    match &played {
-        Ok(()) => say(&format!("{name}: played in {}", spell(started.elapsed()))),
+    let played = match played {
+        Ok(()) => {
+            say(&format!("{name}: played in {}", spell(started.elapsed())));
+            Ok(())
+        }
         Err(error) => {
             say(&format!("{name}: FAILED after {}: {error:#}", spell(started.elapsed())));
             diagnosis::print(&stage).await;
+            let words = diagnosis::last_words_of_operator(&stage).await;
+            Err(anyhow::anyhow!("{error:#}\n\nthe operator's last words:\n{words}"))
         }
-    }
+    };
     if played.is_ok() || std::env::var_os("OTTLA_E2E_KEEP").is_none() {
         stage.leave().await?;
     }

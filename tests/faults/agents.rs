@@ -6,10 +6,9 @@ use std::sync::PoisonError;
 
 use futures::future::{BoxFuture, pending};
 use ottla_crds::agent::{AgentStatus, FormatRequest};
-use ottla_crds::kafka_cluster::status::Memory;
 use ottla_operator::reach::{AgentAddress, Credentials, Reach, ReachError, Ways};
 use ottla_plan::Action;
-use ottla_plan::observed::{Answer, Kafka};
+use ottla_plan::observed::{Answer, Kafka, Traces};
 use ottla_tests::fault::{Fault, Faults};
 
 use super::ground::{Ground, Pod, agent_status, format, kafka};
@@ -106,7 +105,7 @@ impl Reach for Agents {
         &'a self,
         _credentials: &'a Credentials,
         _bootstrap: &'a [String],
-        _memory: &'a Memory,
+        _traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(async { kafka(&self.ground.place(&self.namespace)) })
     }

@@ -39,6 +39,7 @@ fn cases(action: &Action) -> &'static [Case] {
         Action::RestartPod(restart) if restart.is_of_idle_node => &IDLE_RESTART,
         Action::RestartPod(restart) if restart.node_id == upgrade::BROKER => &upgrade::RESTART,
         Action::RestartPod(_) => &RESTART,
+        Action::Format(format) if format.request.volumes == ["d2"] => &disks::FORMAT,
         Action::Format(format) if format.node_id == VOTER => &FORMAT_OF_A_VOTER,
         Action::Format(_) => &FORMAT,
         Action::Delete(delete) if delete.target.name.contains("-controller-") => {
@@ -150,10 +151,7 @@ const FORMAT: [Case; 12] = [
     }),
     ("the pod is the one that is meant", |scene| pod(scene, ADDED).terminating = true),
     ("the agent asks", |scene| set_state(scene, ADDED, AgentState::Starting)),
-    ("no volume on record is missing", |scene| {
-        record(scene, ADDED, "d9");
-        disks::ask_for(scene, "d9");
-    }),
+    ("no volume on record is missing", |scene| disks::miss(scene, ADDED, "d9")),
     ("the node is part of the cluster", |scene| forget(scene, ADDED, 3)),
     ("every claim is known", |scene| {
         scene.observed.claims.remove("orders-broker-3-d0");
@@ -249,6 +247,7 @@ fn without_any_one_guard_something_would_be_permitted() {
         departure::unregistration,
         departure::secret,
         departure::claim,
+        disks::addition,
         disks::cordon,
         disks::moves,
         disks::claim,

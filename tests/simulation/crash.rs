@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use ottla_crds::agent::{DiskMeta, DiskStatus};
 use ottla_plan::WaitingOn;
+use ottla_plan::object::Kind;
+use ottla_plan::observed::disk_key;
 use ottla_tests::world::{BAD_OPTION, Mishap, World};
 use serde_json::{Value, json};
 
@@ -129,6 +132,103 @@ fn named_again(write: usize, mishap: Mishap, also: Option<&Value>) -> bool {
     let (mut probes, mut trace) = (Probes::default(), Vec::new());
     if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
         panic!("{mishap:?} at write {write}, {also:?}: {error:#}\n{}", trace.join("\n"));
+    }
+    true
+}
+
+/// The operator dies after it permitted to format a disk that comes to a broker, and before it saw that this
+/// was done; meanwhile the disk is in use, and lost. Only a person can know what was on it.
+#[test]
+fn a_disk_that_is_lost_before_it_was_seen_is_not_formatted_again() {
+    let volumes = ["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" }));
+    let (mut write, mut lost) = (0, 0);
+    loop {
+        let mut world = born(Birth { oldest: false, dedicated: true, five: false }).clone();
+        world.edit(&["spec", "brokers", "storage", "volumes"], json!(volumes)).unwrap();
+        if !disturbed(&mut world, write, Mishap::CrashAfter) {
+            break;
+        }
+        write += 1;
+        if let Some((broker, claim)) = formatted_unseen(&world) {
+            lose_unseen(&mut world, broker, &claim);
+            lost += 1;
+        }
+    }
+    assert!(lost >= 3, "only {lost} disks were lost");
+}
+
+/// A broker's disk that was formatted and is not on record, by its claim.
+fn formatted_unseen(world: &World) -> Option<(i32, String)> {
+    let observed = world.observe();
+    let identity = observed.identity?;
+    observed.agents.into_iter().find_map(|(id, answer)| {
+        let is_new = |disk: &&DiskStatus| {
+            matches!(disk.meta, DiskMeta::Present { .. })
+                && !identity.disks.contains_key(&disk_key(id, &disk.volume))
+        };
+        let disk = answer.known()?.disks.iter().find(is_new)?;
+        Some((id, format!("payments-broker-{id}-{}", disk.volume)))
+    })
+}
+
+fn lose_unseen(world: &mut World, broker: i32, claim: &str) {
+    world.delete(Kind::PersistentVolumeClaim, claim).unwrap();
+    world.kill(broker);
+    while world.store().get(Kind::PersistentVolumeClaim, claim).is_some() {
+        assert!(world.advance_all(), "claim {claim} stays");
+    }
+    let asks = |world: &World| {
+        let report = world.plan().unwrap().report;
+        report.all_waiting().any(|one| one.to_string().contains("nobody saw what became of that"))
+    };
+    for _ in 0..200 {
+        step(world);
+    }
+    assert!(asks(world), "{:?}", world.plan().unwrap().report.waiting_on);
+    let uid = world.store().get(Kind::PersistentVolumeClaim, claim).unwrap().uid.clone();
+    let path = ["metadata", "annotations", "ottla.dev/accept-lost-disk"];
+    world.change(Kind::PersistentVolumeClaim, claim, &path, uid.into()).unwrap();
+    settle(world, &mut Probes::default(), &mut Vec::new()).unwrap();
+}
+
+/// Deleted and created again as it was before the edit, wherever the operator was, a cluster is at rest in the
+/// end: with every broker and disk, and with nothing left in Kafka.
+#[test]
+fn a_cluster_that_is_created_again_half_way_leaves_nothing_behind() {
+    let both = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d1", "size": "2Gi" }]);
+    let one = json!([{ "name": "d0", "size": "2Gi" }]);
+    let five = Birth { oldest: false, dedicated: false, five: true };
+    let dedicated = Birth { oldest: false, dedicated: true, five: false };
+    let brokers: &[&str] = &["spec", "brokers", "replicas"];
+    let volumes: &[&str] = &["spec", "brokers", "storage", "volumes"];
+    for (birth, path, before, after) in
+        [(five, brokers, json!(5), json!(3)), (dedicated, volumes, both, one)]
+    {
+        let mut write = 0;
+        while created_again(birth, path, (&before, &after), write) {
+            write += 1;
+        }
+        assert!(write > 5, "only {write} writes were disturbed");
+    }
+}
+
+/// Whether there was such a write.
+fn created_again(
+    birth: Birth,
+    path: &[&str],
+    (before, after): (&Value, &Value),
+    write: usize,
+) -> bool {
+    let mut world = born(birth).clone();
+    world.edit(path, after.clone()).unwrap();
+    if !disturbed(&mut world, write, Mishap::CrashBefore) {
+        return false;
+    }
+    world.edit(path, before.clone()).unwrap();
+    world.recreate();
+    let (mut probes, mut trace) = (Probes::default(), Vec::new());
+    if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
+        panic!("created again at write {write} of {path:?}: {error:#}\n{}", trace.join("\n"));
     }
     true
 }

@@ -119,22 +119,14 @@ pub struct NodeStatus {
     pub waiting_on: Option<String>,
 }
 
-/// What a later pass must know and cannot see. It is written before anything is done because of it.
+/// What a later pass must know and cannot see. It is written before anything is done because of it. What is left
+/// in Kafka meanwhile is remembered beside the cluster's identity, which outlives the KafkaCluster.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
     /// A roll that has begun and is not over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roll: Option<RollMemory>,
-    /// Brokers that leave, or left and have not vanished yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drain: Option<DrainMemory>,
-    /// Partitions that are being moved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub moves: Option<MovesMemory>,
-    /// A broker that gives disks away.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disks: Option<DisksMemory>,
     /// A feature that is about to be switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raise: Option<RaiseMemory>,
@@ -162,62 +154,6 @@ pub struct RollMemory {
     pub since: String,
     /// The nodes that it restarts or has restarted, by id.
     pub nodes: Vec<i32>,
-}
-
-/// Brokers that leave.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DrainMemory {
-    /// When the first of them began to, RFC 3339.
-    pub since: String,
-    /// Those that still leave traces, by id.
-    pub brokers: Vec<i32>,
-    /// Those of them whose disks were seen empty.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub emptied: Vec<i32>,
-    /// How many have left for good.
-    pub gone: i32,
-}
-
-/// Partitions that are being moved.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MovesMemory {
-    /// When the first of them began to, RFC 3339.
-    pub since: String,
-    /// Partitions that may move at this moment.
-    pub wave: Vec<MoveMemory>,
-    /// The limit, in bytes per second and broker, that is Ottla's own and goes in the end; absent where
-    /// somebody else has set one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_per_second: Option<i64>,
-}
-
-/// A broker that gives disks away.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DisksMemory {
-    /// The broker.
-    pub broker: i32,
-    /// The disks, by the names of their volumes.
-    pub volumes: Vec<String>,
-    /// Those of them that were seen empty while they took nothing new.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub emptied: Vec<String>,
-}
-
-/// A partition that may move.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MoveMemory {
-    /// Its topic.
-    pub topic: String,
-    /// Its number.
-    pub partition: i32,
-    /// The brokers that held it, the preferred leader first.
-    pub from: Vec<i32>,
-    /// The brokers that are to hold it.
-    pub to: Vec<i32>,
 }
 
 /// A feature that is about to be switched on, or was and is not in the status yet.

@@ -67,13 +67,22 @@ fn quiet(desired: Option<&Desired>, observed: &Observed, waiting_on: WaitingOn) 
     if let Some(desired) = desired {
         describe(desired, observed, &nodes(desired, observed), &mut report);
     }
-    Plan { memory: observed.memory.clone(), actions: Vec::new(), report }
+    unchanged(observed, report)
+}
+
+/// A plan that does nothing and forgets nothing.
+fn unchanged(observed: &Observed, report: Report) -> Plan {
+    Plan {
+        memory: observed.memory.clone(),
+        traces: observed.traces().clone(),
+        actions: Vec::new(),
+        report,
+    }
 }
 
 fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let nodes = nodes(desired, observed);
-    let mut plan =
-        Plan { memory: observed.memory.clone(), actions: Vec::new(), report: Report::default() };
+    let mut plan = unchanged(observed, Report::default());
     for step in [identity::plan(desired, observed), certificate::authority(desired, observed)] {
         match step {
             Ok(actions) => plan.actions.extend(actions),
@@ -140,13 +149,13 @@ fn work_on_nodes(
     plan.report.waiting_on.extend(canary.waiting_on());
     plan.memory = Memory {
         roll: roll.memory,
-        drain: scale.drain,
-        moves: scale.moves,
-        disks: disks.memory,
         raise: upgrade.memory,
         canary: canary.memory.or(roll.canary),
         rejected: canary.rejected,
     };
+    plan.traces.drain = scale.drain;
+    plan.traces.moves = scale.moves;
+    plan.traces.disks = disks.memory;
     plan.report.roll = roll.report;
     plan.report.departures = scale.departures;
     plan.report.arrivals = scale.arrivals;
@@ -163,6 +172,8 @@ fn work_on_nodes(
     // A node that is about to be replaced formats in its next life.
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
+    plan.traces.permits = format::permits(desired, observed, nodes, &formats);
+    formats.retain(|one| format::unnoted(desired, observed, nodes, one).is_empty());
     plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(quorum::leftovers(desired, observed, nodes));
     plan.actions.extend(disks::leftovers(desired, observed));

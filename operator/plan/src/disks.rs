@@ -130,7 +130,7 @@ pub(crate) fn is_released(observed: &Observed, group: Group, id: i32, volume: &s
     if observed.kafka.known().is_some_and(|kafka| knows_nothing_of(kafka, id)) {
         return true;
     }
-    let memory = observed.memory.disks.as_ref();
+    let memory = observed.traces().disks.as_ref();
     let remembered = memory.is_some_and(|memory| {
         memory.broker == id && memory.volumes.iter().any(|known| known == volume)
     });

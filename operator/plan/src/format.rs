@@ -119,7 +119,11 @@ fn check_disk(
         return Err(Objection::Wait("the spec does not ask for it any more".to_owned()));
     }
     let is_further = disks::is_further(identity, node.id, volume);
-    let on_record = identity.disks.contains_key(&disk_key(node.id, volume));
+    let key = disk_key(node.id, volume);
+    if is_further && identity.traces.permitted_another(&key, &claim.uid) {
+        return check_loss(desired, observed, node, claim, &name, NOBODY_SAW);
+    }
+    let on_record = identity.disks.contains_key(&key);
     if on_record || (is_registered(observed, node) && !is_further) {
         return check_loss(desired, observed, node, claim, &name, FORMATTED_BEFORE);
     }
@@ -136,6 +140,8 @@ fn check_disk(
 }
 
 const FORMATTED_BEFORE: &str = "this node was formatted before";
+const NOBODY_SAW: &str =
+    "another disk in its place was permitted to be formatted, and nobody saw what became of that";
 const NOBODY_KNOWS: &str =
     "the identity of this cluster was restored, so that nobody can say whether it was ever in use";
 
@@ -240,6 +246,43 @@ pub fn others_decide(kafka: &Kafka, node: &Node) -> bool {
     let others = kafka.caught_up_without(node.id);
     let votes = kafka.voters.contains_key(&node.id);
     !votes || (kafka.leader.is_some() && others > kafka.voters.len() / 2)
+}
+
+/// Permits for disks that come to nodes that have others, which are not on record yet. Such a disk is in use as soon
+/// as it is formatted, and nobody might see that it was before it is lost.
+#[must_use]
+pub fn unnoted(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    format: &Format,
+) -> BTreeMap<String, String> {
+    let node = nodes.iter().find(|node| node.id == format.node_id);
+    let (Some(identity), Some(node)) = (&observed.identity, node) else { return BTreeMap::new() };
+    let mut volumes: Vec<&String> = format.request.volumes.iter().collect();
+    volumes.retain(|volume| disks::is_further(identity, node.id, volume));
+    let permits = volumes.into_iter().filter_map(|volume| {
+        let claim = observed.claims.get(&desired.names.claim(node, volume))?;
+        Some((disk_key(node.id, volume), claim.uid.clone()))
+    });
+    permits.filter(|(key, uid)| identity.traces.permits.get(key) != Some(uid)).collect()
+}
+
+/// Permits that are on record, but for disks that were seen formatted and nodes that are gone, and those that are to
+/// be given.
+pub(crate) fn permits(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    formats: &[Format],
+) -> BTreeMap<String, String> {
+    let Some(identity) = &observed.identity else { return BTreeMap::new() };
+    let mut permits = identity.traces.permits.clone();
+    permits.retain(|key, _| {
+        identity::disk(key).is_some_and(|(id, volume)| disks::is_further(identity, id, volume))
+    });
+    permits.extend(formats.iter().flat_map(|one| unnoted(desired, observed, nodes, one)));
+    permits
 }
 
 /// The permits of all nodes that ask and may.

@@ -23,6 +23,9 @@ pub const DISKS: &str = "disks";
 /// Key of the quorum as it was decided last, JSON of [`QuorumRecord`](crate::observed::QuorumRecord);
 /// absent as long as the first voters are all there is.
 pub const QUORUM: &str = "quorum";
+/// Key of what the operator has begun, JSON of [`Traces`](crate::observed::Traces); absent as long as that is
+/// nothing.
+pub const TRACES: &str = "traces";
 
 /// Creates the identity of a new cluster, or says why it must not.
 pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, WaitingOn> {

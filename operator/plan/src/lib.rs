@@ -35,6 +35,7 @@ mod upgrade;
 pub use action::Action;
 pub use desired::Desired;
 pub use observed::Observed;
+pub use observed::Traces;
 pub use ottla_crds::kafka_cluster::status::Memory;
 pub use report::{Report, WaitingOn};
 
@@ -45,6 +46,8 @@ pub struct Plan {
     /// What later passes must know. Where it differs from what was observed, it is written before
     /// anything else.
     pub memory: Memory,
+    /// What is begun and outlives the KafkaCluster, kept with the identity and likewise written first.
+    pub traces: Traces,
     /// Writes, in the order in which they may be made. Every one is idempotent.
     pub actions: Vec<Action>,
     /// What is, and what is waited for.

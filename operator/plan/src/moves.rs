@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::{MoveMemory, MovesMemory};
 
 use crate::action::{Action, Partitions, Reassign, Throttle};
 use crate::desired::Desired;
 use crate::node::Node;
+use crate::observed::traces::{MoveMemory, MovesMemory};
 use crate::observed::{Kafka, Observed, Partition};
 use crate::properties;
 use crate::report::Progress;
@@ -61,7 +61,7 @@ pub(crate) struct Steps {
 pub(crate) fn plan(task: &Task<'_>) -> Steps {
     let wave = Wave::of(task.observed);
     let needs: Vec<Partition<'_>> = task.needs(&wave);
-    if needs.is_empty() && task.observed.memory.moves.is_none() {
+    if needs.is_empty() && task.observed.traces().moves.is_none() {
         return Steps::default();
     }
     let mut steps = task.steps(&wave, &needs);
@@ -132,7 +132,7 @@ impl<'a> Task<'a> {
                 Stage::NotBegun | Stage::Over => now.over.push(one),
             }
         }
-        match &self.observed.memory.moves {
+        match &self.observed.traces().moves {
             Some(memory) => self.go_on(wave, memory, needs, &now),
             None => self.refill(wave, needs, &now),
         }
@@ -165,7 +165,7 @@ impl<'a> Task<'a> {
 
     /// More partitions join what is left of a wave, as far as anything stands against it.
     fn refill(&self, wave: &Wave<'_>, needs: &[Partition<'_>], now: &Now<'_>) -> Steps {
-        let before = self.observed.memory.moves.as_ref();
+        let before = self.observed.traces().moves.as_ref();
         let open: Vec<MoveMemory> = now.open_moves().cloned().collect();
         if needs.is_empty() && open.is_empty() {
             return self.end();
@@ -275,7 +275,7 @@ impl<'a> Task<'a> {
 
     /// Nothing has to move any more: the limit goes, and then the memory.
     fn end(&self) -> Steps {
-        let Some(memory) = &self.observed.memory.moves else { return Steps::default() };
+        let Some(memory) = &self.observed.traces().moves else { return Steps::default() };
         let lift = throttle::lift_rates(self.kafka, memory);
         if lift.is_empty() {
             return Steps::default();

@@ -15,10 +15,12 @@ use crate::object::Kind;
 mod children;
 mod folders;
 mod partitions;
+pub mod traces;
 
 pub use children::Children;
 pub use folders::{Folder, Folders};
 pub use partitions::{Count, Dependents, Partition, Partitions, Tally};
+pub use traces::Traces;
 
 /// An answer, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +183,8 @@ pub struct Identity {
     pub disks: BTreeMap<String, String>,
     /// The metadata quorum as it was decided last.
     pub quorum: QuorumRecord,
+    /// What the operator has begun and what outlives the KafkaCluster.
+    pub traces: Traces,
 }
 
 /// What is on record of the metadata quorum.
@@ -444,6 +448,12 @@ impl Observed {
             features.insert(raise.feature.clone(), raise.level);
         }
         features
+    }
+
+    /// What the operator has begun and what outlives the KafkaCluster.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        self.identity.as_ref().map_or(&traces::NONE, |identity| &identity.traces)
     }
 
     /// What a node's agent says, if it answered.

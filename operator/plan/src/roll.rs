@@ -54,7 +54,7 @@ pub(crate) fn plan(
     let stays = |one: &Outdated| {
         let is_empty = kafka.is_some_and(|kafka| kafka.partitions.held_by(one.node.id) == 0);
         let well = safety::is_well(observed, &one.node).is_ok();
-        let moves = observed.memory.moves.as_ref();
+        let moves = observed.traces().moves.as_ref();
         let gives_away = moves.is_some_and(|moves| !moves.wave.is_empty()) && well;
         // One that was a controller is forgotten as such when it has restarted without that role.
         let is_empty = is_empty && !scale::was_controller(observed, one.node.id);

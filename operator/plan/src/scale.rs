@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::{DrainMemory, MovesMemory};
 
 use crate::action::Action;
 use crate::desired::Desired;
 use crate::moves::{self, Task};
 use crate::node::{Group, Node};
+use crate::observed::traces::{DrainMemory, MovesMemory};
 use crate::observed::{Kafka, Observed};
 use crate::report::{Progress, WaitingOn, partitions};
 use crate::{release, roll};
@@ -58,7 +58,7 @@ pub(crate) fn is_needed(observed: &Observed, id: i32) -> bool {
 }
 
 fn remembered(observed: &Observed) -> &[i32] {
-    observed.memory.drain.as_ref().map(|drain| drain.brokers.as_slice()).unwrap_or_default()
+    observed.traces().drain.as_ref().map(|drain| drain.brokers.as_slice()).unwrap_or_default()
 }
 
 /// What brokers that leave come to in one pass.
@@ -84,8 +84,8 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Steps {
     let unchanged = || Steps {
-        drain: observed.memory.drain.clone(),
-        moves: observed.memory.moves.clone(),
+        drain: observed.traces().drain.clone(),
+        moves: observed.traces().moves.clone(),
         ..Steps::default()
     };
     let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use ottla_plan::action::Target;
-use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, VOTERS};
+use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, TRACES, VOTERS};
 use ottla_plan::object::{Kind, Object};
-use ottla_plan::observed::QuorumRecord;
+use ottla_plan::observed::{QuorumRecord, Traces};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
@@ -61,6 +61,17 @@ pub(super) async fn record_quorum(
 ) -> Result<(), ActError> {
     let text = serde_json::to_string(record).map_err(ActError::Malformed)?;
     write(client, namespace, target, json!({ QUORUM: text })).await
+}
+
+/// Notes what is left in Kafka, if the object is still as it was read.
+pub(super) async fn record_traces(
+    client: &Client,
+    namespace: &str,
+    target: &Target,
+    traces: &Traces,
+) -> Result<(), ActError> {
+    let text = serde_json::to_string(traces).map_err(ActError::Malformed)?;
+    write(client, namespace, target, json!({ TRACES: text })).await
 }
 
 async fn change(

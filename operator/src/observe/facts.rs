@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use ottla_crds::agent::{CONTROLLER_PORT, REPLICATION_PORT};
-use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, VOTERS};
+use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, TRACES, VOTERS};
 use ottla_plan::names::{
     ACCEPT_LOST_DISK_ANNOTATION, BROKER_LABEL, CLUSTER_ID_ANNOTATION, CONTROLLER_LABEL,
     GROUP_LABEL, NODE_LABEL, Names, RACK_ANNOTATION, RESTART_ANNOTATION, VOLUME_LABEL,
 };
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Child, Children, Claim, Identity, Pod, QuorumRecord};
+use ottla_plan::observed::{Child, Children, Claim, Identity, Pod, QuorumRecord, Traces};
 use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use serde_json::Value;
 
@@ -79,6 +79,10 @@ fn read_identity(child: &Child) -> Result<Identity, String> {
         Ok(text) => serde_json::from_str(text).map_err(|_| broken(QUORUM))?,
         Err(_) => QuorumRecord::of_first(&voters),
     };
+    let traces = match entry(TRACES) {
+        Ok(text) => serde_json::from_str(text).map_err(|_| broken(TRACES))?,
+        Err(_) => Traces::default(),
+    };
     Ok(Identity {
         uid: child.uid.clone(),
         resource_version: child.resource_version.clone(),
@@ -86,6 +90,7 @@ fn read_identity(child: &Child) -> Result<Identity, String> {
         voters,
         quorum,
         disks: serde_json::from_str(entry(DISKS)?).map_err(|_| broken(DISKS))?,
+        traces,
     })
 }
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::ready;
 use futures::stream::iter;
-use ottla_crds::kafka_cluster::status::Memory;
 use ottla_kafka::{
     Cluster, ClusterDescription, ConfigResource, ConfigSource, Endpoint, Error, LogDir, Options,
     Quorum, QuorumReplica, Security, TlsOptions, Topic,
 };
 use ottla_plan::observed::{
-    Answer, Folder, Folders, Kafka, Leaver, Partitions, Reassignment, Throttled, Voter,
+    Answer, Folder, Folders, Kafka, Leaver, Partitions, Reassignment, Throttled, Traces, Voter,
 };
 use ottla_plan::properties::volume_of;
 
@@ -28,13 +27,13 @@ pub use change::change;
 /// How long all questions of a pass may take together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a cluster by its inter-broker listeners. What is remembered is asked about in particular.
+/// Asks a cluster by its inter-broker listeners. What is left in it is asked about in particular.
 pub async fn ask(
     credentials: &Credentials,
     bootstrap: &[String],
-    memory: &Memory,
+    traces: &Traces,
 ) -> Answer<Kafka> {
-    match question(credentials, bootstrap, memory).await {
+    match question(credentials, bootstrap, traces).await {
         Ok(kafka) => Answer::Known(kafka),
         Err(error) => Answer::Unknown { reason: error_chain(&error) },
     }
@@ -71,7 +70,7 @@ fn controllers(credentials: &Credentials, ways: &Ways) -> Result<Cluster, Error>
 async fn question(
     credentials: &Credentials,
     bootstrap: &[String],
-    memory: &Memory,
+    traces: &Traces,
 ) -> Result<Kafka, Error> {
     let cluster = brokers(credentials, bootstrap)?;
     let description = cluster.describe_cluster().await?;
@@ -80,11 +79,11 @@ async fn question(
     // Before the partitions, so that one that arrives meanwhile is seen where it was or where it is,
     // and not as if it had never begun to move.
     let reassignments = reassignments(&cluster).await?;
-    let leavers = leavers(&cluster, &description, memory).await;
-    let folders = folders(&cluster, &description, memory).await;
+    let leavers = leavers(&cluster, &description, traces).await;
+    let folders = folders(&cluster, &description, traces).await;
     let partitions = partitions(&cluster, &reassignments).await?;
     // After the partitions: what is seen to have arrived has its limit seen, too.
-    let throttled = throttled(&cluster, memory).await?;
+    let throttled = throttled(&cluster, traces).await?;
     Ok(Kafka {
         cluster_id: description.cluster_id,
         brokers: description
@@ -196,9 +195,9 @@ const THROTTLED_REPLICAS: [&str; 2] =
 
 async fn throttled(
     cluster: &Cluster,
-    memory: &Memory,
+    traces: &Traces,
 ) -> Result<BTreeMap<String, Throttled>, Error> {
-    let wave = memory.moves.iter().flat_map(|moves| &moves.wave);
+    let wave = traces.moves.iter().flat_map(|moves| &moves.wave);
     let topics: BTreeSet<&String> = wave.map(|one| &one.topic).collect();
     let topics: Vec<String> = topics.into_iter().cloned().collect();
     let mut found: BTreeMap<String, Throttled> = BTreeMap::new();
@@ -233,10 +232,10 @@ const ALL: &str = "*";
 async fn leavers(
     cluster: &Cluster,
     description: &ClusterDescription,
-    memory: &Memory,
+    traces: &Traces,
 ) -> BTreeMap<i32, Answer<Leaver>> {
     let cluster = cluster.within(LEAVER_TIMEOUT);
-    let leave: Vec<i32> = memory.drain.iter().flat_map(|drain| drain.brokers.clone()).collect();
+    let leave: Vec<i32> = traces.drain.iter().flat_map(|drain| drain.brokers.clone()).collect();
     let asked = iter(leave).map(|id| answer_of(description, id, leaver(&cluster, id)));
     asked.buffer_unordered(LEAVERS_AT_ONCE).filter_map(ready).collect().await
 }
@@ -245,10 +244,10 @@ async fn leavers(
 async fn folders(
     cluster: &Cluster,
     description: &ClusterDescription,
-    memory: &Memory,
+    traces: &Traces,
 ) -> BTreeMap<i32, Answer<Folders>> {
     let cluster = cluster.within(LEAVER_TIMEOUT);
-    let Some(id) = memory.disks.as_ref().map(|memory| memory.broker) else {
+    let Some(id) = traces.disks.as_ref().map(|memory| memory.broker) else {
         return BTreeMap::new();
     };
     answer_of(description, id, folders_of(&cluster, id)).await.into_iter().collect()

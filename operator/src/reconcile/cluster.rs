@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 use ottla_crds::KafkaCluster;
+use ottla_plan::action::Target;
 use ottla_plan::desired::Problem;
+use ottla_plan::names::Names;
 use ottla_plan::observed::{Child, Observed};
 use ottla_plan::{Action, Desired, Plan, Report, WaitingOn, check, cluster};
 
 use super::{events, next_pass, status};
-use crate::act::{ActError, Failure, Outcome, act, act_permitted};
+use crate::act::{self, ActError, Failure, Outcome, act, act_permitted};
 use crate::context::Context;
 use crate::guard;
 use crate::observe::{Observation, ObserveError, observe};
@@ -29,6 +31,9 @@ pub enum PassError {
     /// The status could not be written.
     #[error("the status could not be written")]
     Status(#[source] status::StatusError),
+    /// What has to be remembered could not be written.
+    #[error("what is left in Kafka could not be noted beside the cluster's identity")]
+    Remember(#[source] ActError),
     /// It took too long, so that it was broken off.
     #[error(
         "the pass was broken off after {seconds} s: the Kubernetes API answers slowly or not at all"
@@ -82,8 +87,7 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
         .map_err(PassError::Observe)?;
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
-    if !plan.actions.is_empty() && status::must_come_first(context, &cluster, &plan) {
-        status::stamp(context, &cluster, &plan).await.map_err(PassError::Status)?;
+    if remember(context, &cluster, &observation.observed, &plan).await? {
         return Ok(Done::AT_ONCE);
     }
     let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
@@ -104,6 +108,30 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     };
     events::publish(context, &cluster, &outcome, written.as_ref()).await;
     Ok(Done { next: Some(next), failed: !outcome.failed.is_empty() })
+}
+
+/// Marks the cluster as ours, or writes what later passes must know, if either has to come before what is
+/// planned; then all is read again first.
+async fn remember(
+    context: &Context,
+    cluster: &KafkaCluster,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<bool, PassError> {
+    let traces = plan.traces != *observed.traces();
+    let writes = traces || !plan.actions.is_empty();
+    if writes && status::must_come_first(context, cluster, plan) {
+        status::stamp(context, cluster, plan).await.map_err(PassError::Status)?;
+        return Ok(true);
+    }
+    let Some(identity) = observed.identity.as_ref().filter(|_| traces) else { return Ok(false) };
+    let namespace = cluster.namespace().unwrap_or_default();
+    let names = Names { cluster: cluster.name_any(), namespace };
+    let target = Target::of_identity(&names, identity);
+    act::remember(context, &names.namespace, &target, &plan.traces)
+        .await
+        .map_err(PassError::Remember)?;
+    Ok(true)
 }
 
 fn plan_checked(

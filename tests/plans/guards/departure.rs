@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_crds::kafka_cluster::status::{DrainMemory, MoveMemory};
 use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
 use ottla_plan::Action;
 use ottla_plan::object::Kind;
+use ottla_plan::observed::traces::{DrainMemory, MoveMemory};
 use ottla_plan::observed::{Answer, Leaver, Partitions, Reassignment, Voter};
 use ottla_tests::world::{Mishap, World, manifest};
 use serde_json::json;
@@ -97,9 +97,9 @@ pub(super) const DELETE_CLAIM: [Case; 10] = [
 
 pub(super) const REASSIGN: [Case; 12] = [
     ("Kafka was asked", silence_kafka),
-    ("the move is remembered", |scene| scene.observed.memory.moves = None),
+    ("the move is remembered", |scene| identity(scene).traces.moves = None),
     ("the move is remembered", |scene| {
-        scene.observed.memory.moves.as_mut().unwrap().wave[0].to = vec![1, 0, 2];
+        identity(scene).traces.moves.as_mut().unwrap().wave[0].to = vec![1, 0, 2];
     }),
     ("only what moves is cancelled", |scene| *first_move(scene) = None),
     ("only what leads astray is cancelled", |scene| {
@@ -142,6 +142,15 @@ pub(super) const REASSIGN: [Case; 12] = [
     }),
 ];
 
+/// Has written what comes first, if anything does: what is remembered, before anything is done.
+pub(super) fn remember(world: &mut World) {
+    let plan = world.plan().unwrap();
+    let traces = plan.traces != *world.observe().traces();
+    if traces || (plan.memory != world.status().memory && !plan.actions.is_empty()) {
+        world.pass_meeting(1, Mishap::CrashBefore).unwrap();
+    }
+}
+
 /// A broker leaves a cluster of four, and this is the first such action.
 fn departure(is_meant: fn(&Action) -> bool) -> Scene {
     let mut cluster = manifest(include_str!("../../../examples/quickstart.yaml")).unwrap();
@@ -151,11 +160,7 @@ fn departure(is_meant: fn(&Action) -> bool) -> Scene {
     world.bring_up().unwrap();
     world.edit(&["spec", "brokers", "replicas"], json!(3)).unwrap();
     for _ in 0..30 {
-        let plan = world.plan().unwrap();
-        if plan.memory != world.status().memory && !plan.actions.is_empty() {
-            // What is remembered is written before anything is done, and planned on anew.
-            world.pass_meeting(1, Mishap::CrashBefore).unwrap();
-        }
+        remember(&mut world);
         let found = world.plan().unwrap().actions.into_iter().find(is_meant);
         if let Some(action) = found {
             let mut scene =
@@ -205,7 +210,7 @@ fn is_delete(action: &Action, kind: Kind) -> bool {
 }
 
 fn drain(scene: &mut Scene) -> &mut DrainMemory {
-    scene.observed.memory.drain.as_mut().unwrap()
+    identity(scene).traces.drain.as_mut().unwrap()
 }
 
 /// Nobody can tell whose the object is that would go.
@@ -250,7 +255,7 @@ fn only_move(scene: &mut Scene, replicas: &[i32], leader: Option<i32>) {
 /// What is remembered of the first partition.
 fn known(scene: &mut Scene) -> &mut MoveMemory {
     let (topic, index) = moved(scene);
-    let wave = &mut scene.observed.memory.moves.as_mut().unwrap().wave;
+    let wave = &mut identity(scene).traces.moves.as_mut().unwrap().wave;
     wave.iter_mut().find(|one| one.topic == topic && one.partition == index).unwrap()
 }
 

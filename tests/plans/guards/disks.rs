@@ -10,13 +10,14 @@ use ottla_plan::observed::disk_key;
 use ottla_tests::world::{World, manifest};
 use serde_json::json;
 
-use super::{Case, Scene, identity};
+use super::departure::remember;
+use super::{Case, Scene, identity, record};
 
 /// The claim of the disk that leaves.
 const CLAIM: &str = "payments-broker-0-d1";
 
 const REMEMBERED: Case =
-    ("that it gives disks away is remembered", |scene| scene.observed.memory.disks = None);
+    ("that it gives disks away is remembered", |scene| identity(scene).traces.disks = None);
 
 pub(super) const CORDON: [Case; 2] = [
     REMEMBERED,
@@ -31,12 +32,25 @@ pub(super) const MOVES: [Case; 3] = [
     ("the node is part of the cluster", |scene| {
         let Action::MoveReplicas(moves) = &mut scene.action else { panic!("no moves") };
         moves.broker = 77;
-        scene.observed.memory.disks.as_mut().unwrap().broker = 77;
+        identity(scene).traces.disks.as_mut().unwrap().broker = 77;
     }),
     ("the spec asks for the disk that takes it", |scene| {
         let Action::MoveReplicas(moves) = &mut scene.action else { panic!("no moves") };
         let (_, topics) = moves.moves.pop_first().unwrap();
         moves.moves.insert("d1".to_owned(), topics);
+    }),
+];
+
+/// Of a disk that comes to a broker that has others.
+pub(super) const FORMAT: [Case; 2] = [
+    ("it is on record before it is given", |scene| identity(scene).traces.permits.clear()),
+    ("a loss was declared", |scene| {
+        let Action::Format(format) = &mut scene.action else { panic!("no format") };
+        let key = disk_key(format.node_id, "d2");
+        let claim = format!("payments-broker-{}-d2", format.node_id);
+        scene.observed.claims.get_mut(&claim).unwrap().uid = "another".to_owned();
+        let permits = &mut identity(scene).traces.permits;
+        assert!(permits.contains_key(&key), "{permits:?}");
     }),
 ];
 
@@ -49,8 +63,16 @@ pub(super) const DELETE_CLAIM: [Case; 4] = [
     ("it is off the record", |scene| {
         identity(scene).disks.insert(disk_key(0, "d1"), "directory".to_owned());
     }),
-    ("it was emptied, or never there", |scene| scene.observed.memory.disks = None),
+    ("it was emptied, or never there", |scene| identity(scene).traces.disks = None),
 ];
+
+/// A disk of the node is on record, and its pod has only the first one, which may be formatted.
+pub(super) fn miss(scene: &mut Scene, id: i32, volume: &str) {
+    record(scene, id, volume);
+    let first = scene.observed.claims[&format!("orders-broker-{id}-d0")].uid.clone();
+    identity(scene).traces.permits.insert(disk_key(id, "d0"), first);
+    ask_for(scene, volume);
+}
 
 /// The spec asks for one more volume.
 pub(super) fn ask_for(scene: &mut Scene, volume: &str) {
@@ -70,13 +92,18 @@ pub(super) fn mount_also(scene: &mut Scene, configuration: &str, volume: &str) {
 
 /// A disk leaves, and this is the first such action.
 fn emptied(is_meant: fn(&Action) -> bool) -> Scene {
+    changed(json!([{ "name": "d0", "size": "2Gi" }]), is_meant)
+}
+
+/// Brokers get other disks, and this is the first such action.
+fn changed(volumes: serde_json::Value, is_meant: fn(&Action) -> bool) -> Scene {
     let mut cluster = manifest(include_str!("../../../examples/production.yaml")).unwrap();
     cluster.spec.brokers.storage.reclaim = Some(Reclaim { when_scaled: ReclaimPolicy::Delete });
     let mut world = World::new(cluster);
     world.bring_up().unwrap();
-    let one = json!([{ "name": "d0", "size": "2Gi" }]);
-    world.edit(&["spec", "brokers", "storage", "volumes"], one).unwrap();
+    world.edit(&["spec", "brokers", "storage", "volumes"], volumes).unwrap();
     for _ in 0..60 {
+        remember(&mut world);
         let found = world.plan().unwrap().actions.into_iter().find(is_meant);
         if let Some(action) = found {
             let mut scene =
@@ -90,9 +117,19 @@ fn emptied(is_meant: fn(&Action) -> bool) -> Scene {
         world.pass().unwrap();
         world.copy();
         world.start_pods();
-        world.run_nodes();
+        // Those that wait for the word do not run yet.
+        remember(&mut world);
+        if !world.plan().unwrap().actions.iter().any(is_meant) {
+            world.run_nodes();
+        }
     }
     panic!("no such action is planned");
+}
+
+/// Another disk comes to a broker.
+pub(super) fn addition() -> Scene {
+    let volumes = ["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" }));
+    changed(volumes.into_iter().collect(), |action| matches!(action, Action::Format(_)))
 }
 
 /// It is to take no new replicas.

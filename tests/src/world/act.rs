@@ -84,7 +84,7 @@ impl World {
     /// A broken law.
     pub fn pass_on(&mut self, plan: Plan, seen: &Seen) -> Result<Outcome> {
         let mut outcome = Outcome::default();
-        let before = self.status().memory;
+        let before = (self.status().memory, self.traces());
         let mut seen = seen.clone();
         let mut plan = self.carry_out(plan, &mut seen, &mut outcome)?;
         if !self.strangers.is_empty() && !outcome.crashed {
@@ -100,7 +100,7 @@ impl World {
             let _ = self
                 .write_mishap(&mut outcome, |world| world.write_status(&plan, failure.as_deref()));
         }
-        outcome.remembered = self.status().memory != before;
+        outcome.remembered = (self.status().memory, self.traces()) != before;
         match self.broken.take() {
             Some(law) => bail!(law),
             None => Ok(outcome),
@@ -114,10 +114,9 @@ impl World {
         outcome: &mut Outcome,
     ) -> Result<Plan> {
         self.remember();
-        let ours = self.status().operator.as_deref() == Some(INSTALLATION);
-        if !plan.actions.is_empty() && (!ours || seen.memory != plan.memory) {
-            let stamp = |world: &mut World| world.stamp(&plan);
-            if !self.is_as(seen) || self.write_mishap(outcome, stamp).is_err() {
+        while let Some(first) = self.comes_first(&plan, seen) {
+            let written = self.write_mishap(outcome, |world| world.write_first(first, &plan, seen));
+            if written.and_then(|answer| answer).is_err() {
                 plan.actions.clear();
                 return Ok(plan);
             }

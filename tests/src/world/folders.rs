@@ -206,7 +206,7 @@ impl World {
 
     /// What the broker says that is remembered to give disks away.
     pub(super) fn folders(&self) -> BTreeMap<i32, Answer<Folders>> {
-        let broker = self.status().memory.disks.map(|memory| memory.broker);
+        let broker = self.traces().disks.map(|memory| memory.broker);
         let asked = broker.filter(|id| self.registered.contains(id));
         let answer = |id: i32| match self.is_fenced(id) {
             true => Answer::Unknown { reason: "it is not alive".to_owned() },

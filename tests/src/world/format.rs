@@ -18,6 +18,9 @@ impl World {
             .mounted(format.node_id)
             .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
             .collect();
+        let is_formatted =
+            |claim: &String| matches!(self.disks.get(claim), Some(Disk::Formatted { .. }));
+        let beside_others = claims.iter().any(|(claim, _)| is_formatted(claim));
         for (index, (claim, volume)) in claims.into_iter().enumerate() {
             if self.disks.get(&claim) != Some(&Disk::Empty) {
                 continue;
@@ -33,6 +36,10 @@ impl World {
                 }
                 _ => format!("directory-{}", self.store.number()),
             };
+            // What comes beside others is in use at once, whether a pass sees it or not.
+            if beside_others {
+                self.seen.insert(disk_key(format.node_id, &volume));
+            }
             let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
             self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
         }

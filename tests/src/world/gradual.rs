@@ -329,8 +329,9 @@ impl World {
     pub fn as_wished(&self) -> Result<()> {
         let plan = self.plan()?;
         let waiting: Vec<String> = plan.report.all_waiting().map(ToString::to_string).collect();
-        if !waiting.is_empty() || !plan.memory.is_empty() {
-            bail!("L1: at rest, and waits for {waiting:?}, remembers {:?}", plan.memory);
+        if !waiting.is_empty() || !plan.memory.is_empty() || !plan.traces.is_gone() {
+            let remembers = (&plan.memory, &plan.traces);
+            bail!("L1: at rest, and waits for {waiting:?}, remembers {remembers:?}");
         }
         match plan.report.nodes.iter().find(|node| !node.ready) {
             Some(node) => bail!("L1: at rest, and node {} is not Ready", node.node.id),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use ottla_crds::kafka_cluster::status::MoveMemory;
 use ottla_plan::action::{ListChange, Reassign, Throttle};
+use ottla_plan::observed::traces::MoveMemory;
 use ottla_plan::observed::{Answer, Leaver, Reassignment, Throttled};
 
 use super::World;
@@ -44,7 +44,7 @@ impl World {
 
     /// Somebody moves a partition from one broker to another by Kafka's own tools. Whether that can be.
     pub fn move_by_hand(&mut self, index: usize, to: i32) -> bool {
-        let wave = self.status().memory.moves.map(|moves| moves.wave).unwrap_or_default();
+        let wave = self.traces().moves.map(|moves| moves.wave).unwrap_or_default();
         let alive = self.registered.contains(&to) && !self.is_fenced(to);
         let count = self.topics.partitions.len().max(1);
         let Some(partition) = self.topics.partitions.get_mut(index % count) else { return false };
@@ -114,7 +114,7 @@ impl World {
 
     /// Of the topics that are remembered to move.
     pub(super) fn throttled(&self) -> BTreeMap<String, Throttled> {
-        let wave = self.status().memory.moves.map(|moves| moves.wave).unwrap_or_default();
+        let wave = self.traces().moves.map(|moves| moves.wave).unwrap_or_default();
         let mut lists = self.topics.throttled.clone();
         lists.retain(|topic, _| wave.iter().any(|one| one.topic == *topic));
         lists
@@ -122,7 +122,7 @@ impl World {
 
     /// What brokers say that are remembered to leave.
     pub(super) fn leavers(&self) -> BTreeMap<i32, Answer<Leaver>> {
-        let brokers = self.status().memory.drain.map(|drain| drain.brokers).unwrap_or_default();
+        let brokers = self.traces().drain.map(|drain| drain.brokers).unwrap_or_default();
         let registered = brokers.into_iter().filter(|id| self.registered.contains(id));
         registered
             .map(|id| match self.is_fenced(id) {

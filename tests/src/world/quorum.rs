@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use ottla_plan::action::{ChangeVoter, Target};
-use ottla_plan::identity::{QUORUM, VOTERS, first_voters};
+use ottla_plan::identity::{QUORUM, TRACES, VOTERS, first_voters};
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{QuorumRecord, Voter};
+use ottla_plan::observed::{QuorumRecord, Traces, Voter};
 
 use super::World;
 use super::nodes::{Disk, Pod};
@@ -123,6 +123,23 @@ impl World {
         self.store.expect(Kind::ConfigMap, target)?;
         let text = serde_json::to_string(record).unwrap_or_default();
         self.store.write(Kind::ConfigMap, &target.name, &["data", QUORUM], text.into())
+    }
+
+    /// What is left in Kafka, as it is on record.
+    pub(super) fn traces(&self) -> Traces {
+        let identity = self.store.get(Kind::ConfigMap, &self.names().identity());
+        let text = identity.and_then(|one| one.live["data"][TRACES].as_str());
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn record_traces(
+        &mut self,
+        target: &Target,
+        traces: &Traces,
+    ) -> Result<(), Refused> {
+        self.store.expect(Kind::ConfigMap, target)?;
+        let text = serde_json::to_string(traces).unwrap_or_default();
+        self.store.write(Kind::ConfigMap, &target.name, &["data", TRACES], text.into())
     }
 
     /// Whether Kafka can be told to (4.4-IV2).

@@ -101,7 +101,7 @@ impl Case<'_> {
 
     fn leaves(&self) -> Verdicts {
         let wished = scale::wished_brokers(self.desired, self.fresh).contains(&self.id);
-        let drain = self.fresh.memory.drain.as_ref();
+        let drain = self.fresh.traces().drain.as_ref();
         let known = drain.is_some_and(|drain| drain.brokers.contains(&self.id));
         vec![
             ("the spec does not ask for it", unless(wished, "S2", "the spec asks for the broker")),
@@ -157,7 +157,7 @@ impl Case<'_> {
     }
 
     fn disks_were_empty(&self) -> Result<(), Violation> {
-        let drain = self.fresh.memory.drain.as_ref();
+        let drain = self.fresh.traces().drain.as_ref();
         let emptied = drain.is_some_and(|drain| drain.emptied.contains(&self.id));
         unless(!emptied, "S4", "the broker's disks were not seen empty")
     }

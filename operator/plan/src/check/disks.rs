@@ -59,7 +59,7 @@ pub(super) fn moves(moves: &MoveReplicas, desired: &Desired, fresh: &Observed) -
 }
 
 fn remembered(broker: i32, fresh: &Observed) -> Result<(), Violation> {
-    let memory = fresh.memory.disks.as_ref().filter(|memory| memory.broker == broker);
+    let memory = fresh.traces().disks.as_ref().filter(|memory| memory.broker == broker);
     unless(memory.is_none(), "S7", "it is not on record that the broker gives disks away")
 }
 
@@ -146,7 +146,7 @@ pub(super) fn delete(claim: &Claim, desired: &Desired, fresh: &Observed) -> Verd
     let key = disk_key(claim.node_id, &claim.volume);
     let on_record = identity.is_none_or(|one| one.disks.contains_key(&key));
     let restored = identity.is_some_and(|one| one.voters.is_empty());
-    let memory = fresh.memory.disks.as_ref();
+    let memory = fresh.traces().disks.as_ref();
     let emptied = memory.is_some_and(|memory| {
         memory.broker == claim.node_id && memory.emptied.contains(&claim.volume)
     });

@@ -23,6 +23,14 @@ pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Ve
         verdicts
             .push(("its release is there to stay", stays(format, desired, fresh, &nodes, node)));
         verdicts.extend(mode(format, fresh, node));
+        // One for another disk in its place asks for a person's word.
+        let permits = &fresh.traces().permits;
+        let unnoted = format::unnoted(desired, fresh, &nodes, format);
+        let unnoted = unnoted.keys().any(|key| !permits.contains_key(key));
+        verdicts.push((
+            "it is on record before it is given",
+            unless(unnoted, "S5", "the permit is not on record"),
+        ));
     }
     verdicts.push(("the node is part of the cluster", node.map(|_| ())));
     verdicts
@@ -96,6 +104,10 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
         identity.is_some_and(|identity| identity.disks.contains_key(&disk_key(node.id, volume)))
     };
     let unmissed = format::needs_no_word(desired, fresh, node);
+    let permitted_another = |volume: &str, claim: Option<&Claim>| {
+        let uid = claim.map(|claim| claim.uid.as_str()).unwrap_or_default();
+        fresh.traces().permitted_another(&disk_key(node.id, volume), uid)
+    };
     let volumes = format.request.volumes.iter();
     let disks: Vec<Disk<'_>> = volumes
         .map(|volume| {
@@ -105,8 +117,10 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
                 name,
                 claim,
                 perhaps_used: !unmissed
-                    && !is_further(fresh, node, volume)
-                    && (on_record(volume) || registered || restored),
+                    && match is_further(fresh, node, volume) {
+                        true => permitted_another(volume, claim),
+                        false => on_record(volume) || registered || restored,
+                    },
             }
         })
         .collect();

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ottla_crds::kafka_cluster::status::MoveMemory;
-
 use super::{Verdicts, Violation, unless, violation};
 use crate::action::Reassign;
 use crate::desired::Desired;
+use crate::observed::traces::MoveMemory;
 use crate::observed::{Kafka, Observed, Partition, Reassignment};
 use crate::{moves, scale};
 
@@ -67,7 +66,7 @@ fn moves<'a>(reassign: &'a Reassign, kafka: &'a Kafka) -> impl Iterator<Item = M
 }
 
 fn on_record<'a>(court: &Court<'a>, one: &Move<'_>) -> Option<&'a MoveMemory> {
-    let mut wave = court.fresh.memory.moves.iter().flat_map(|moves| &moves.wave);
+    let mut wave = court.fresh.traces().moves.iter().flat_map(|moves| &moves.wave);
     wave.find(|known| known.topic == one.topic && known.partition == one.index)
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::status::DisksMemory;
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
 use super::leaving;
@@ -12,6 +11,7 @@ use crate::desired::{Desired, Volume};
 use crate::disks;
 use crate::node::Node;
 use crate::object::Kind;
+use crate::observed::traces::DisksMemory;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
@@ -37,7 +37,7 @@ pub(crate) struct Steps {
 /// Plans the next step. A broker that gives disks away is remembered before anything is done, so that it is
 /// asked what lies on them.
 pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Steps {
-    let before = observed.memory.disks.clone();
+    let before = observed.traces().disks.clone();
     let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
         return Steps { memory: before, ..Steps::default() };
     };

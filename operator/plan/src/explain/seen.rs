@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::object::Kind;
 use crate::observed::{
-    Answer, Certificate, Claim, Identity, Kafka, Observed, Pod, Voter, disk_key,
+    Answer, Certificate, Claim, Identity, Kafka, Observed, Pod, Traces, Voter, disk_key,
 };
 use crate::resources::pod::TEMPLATE_ANNOTATION;
 use crate::resources::stateful_set;
@@ -19,6 +19,7 @@ use crate::resources::stateful_set;
 pub fn seen(observed: &Observed) -> String {
     let mut lines = Vec::new();
     lines.extend(remembered(observed));
+    lines.extend(traces(observed));
     lines.extend(identity(observed));
     lines.extend(objects(observed));
     lines.extend(observed.certificates.iter().map(|(name, one)| certificate(name, one)));
@@ -44,6 +45,12 @@ fn remembered(observed: &Observed) -> Option<String> {
         canary.remove("before");
     }
     (!observed.memory.is_empty()).then(|| format!("status.memory: {memory}"))
+}
+
+fn traces(observed: &Observed) -> Option<String> {
+    let traces = observed.traces();
+    let text = serde_json::to_string(traces).ok()?;
+    (*traces != Traces::default()).then(|| format!("left behind: {text}"))
 }
 
 fn identity(observed: &Observed) -> Vec<String> {

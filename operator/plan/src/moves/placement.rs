@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::status::MoveMemory;
-
 use crate::desired::Desired;
 use crate::node::Node;
+use crate::observed::traces::MoveMemory;
 use crate::observed::{Kafka, Observed, Partition};
 use crate::roll;
 

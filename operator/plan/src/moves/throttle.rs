@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::status::{MoveMemory, MovesMemory};
-
 use crate::action::{ConfigChange, ListChange, Throttle};
+use crate::observed::traces::{MoveMemory, MovesMemory};
 use crate::observed::{Kafka, Throttled};
 
 /// Kafka's keys for either side.

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_crds::kafka_cluster::status::MoveMemory;
-
+use crate::observed::traces::MoveMemory;
 use crate::observed::{Kafka, Observed, Partition, Reassignment};
 
 /// How far a move is.
@@ -25,7 +24,7 @@ pub(crate) struct Wave<'a>(BTreeMap<(&'a str, i32), &'a MoveMemory>);
 impl<'a> Wave<'a> {
     /// The wave of what an earlier pass wrote down.
     pub(crate) fn of(observed: &'a Observed) -> Wave<'a> {
-        let moves = observed.memory.moves.iter().flat_map(|moves| &moves.wave);
+        let moves = observed.traces().moves.iter().flat_map(|moves| &moves.wave);
         Wave(moves.map(|one| ((one.topic.as_str(), one.partition), one)).collect())
     }
 

@@ -22,7 +22,7 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
         }
         (Some(pod), answer) => silent(observed, node, pod, answer),
     };
-    let drain = observed.memory.drain.as_ref();
+    let drain = observed.traces().drain.as_ref();
     let leaves = node.leaving && drain.is_some_and(|drain| drain.brokers.contains(&node.id));
     let drains = leaves && phase == Phase::Running;
     NodeReport {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use ottla_crds::kafka_cluster::status::DrainMemory;
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
 use crate::action::{Action, Delete, Target, Unregister};
@@ -11,6 +10,7 @@ use crate::desired::Desired;
 use crate::names::{GROUP_LABEL, NODE_LABEL};
 use crate::node::{self, Group};
 use crate::object::Kind;
+use crate::observed::traces::DrainMemory;
 use crate::observed::{Answer, Child, Kafka, Observed};
 use crate::release;
 
@@ -56,7 +56,7 @@ impl Case<'_> {
     /// A broker is remembered before anything is done because it leaves, and forgotten when nothing is
     /// left of it, or when it stays after all and takes new replicas again.
     pub(super) fn plan(&self) -> Departures {
-        let before = self.observed.memory.drain.clone().unwrap_or_default();
+        let before = self.observed.traces().drain.clone().unwrap_or_default();
         let held = self.held();
         let mut all = Departures::default();
         let mut memory = DrainMemory { brokers: Vec::new(), emptied: Vec::new(), ..before.clone() };
@@ -213,7 +213,7 @@ impl Case<'_> {
 
     /// Whether its disks were seen empty before it was stopped.
     fn was_seen_empty(&self, id: i32) -> bool {
-        let drain = self.observed.memory.drain.as_ref();
+        let drain = self.observed.traces().drain.as_ref();
         drain.is_some_and(|drain| drain.emptied.contains(&id))
     }
 
