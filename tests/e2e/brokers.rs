@@ -232,7 +232,7 @@ async fn moving(cluster: &Cluster<'_>) -> anyhow::Result<bool> {
 }
 
 /// What is set of brokers, each and all, and of topics.
-async fn settings(cluster: &Cluster<'_>) -> anyhow::Result<String> {
+pub(crate) async fn settings(cluster: &Cluster<'_>) -> anyhow::Result<String> {
     let describe = async |entity: &[&str]| {
         kafka(cluster, "kafka-configs.sh", &[&["--describe"], entity].concat()).await
     };

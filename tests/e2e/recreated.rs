@@ -1,15 +1,16 @@
-//! A KafkaCluster deleted and created again finds its data.
+//! A KafkaCluster deleted and created again finds its data, and takes back what was begun.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::ensure;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::brokers;
+use super::cluster::{Cluster, READY_WITHIN, words};
 use super::kcat::{Kcat, numbered};
 use super::manifest;
 use super::object::of_kind;
@@ -25,7 +26,11 @@ async fn recreated_with_its_data() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let manifest = manifest::quickstart()?;
+    let volumes = ["d0", "d1"].map(|name| json!({ "name": name, "size": "2Gi" }));
+    let manifest = manifest::with(
+        &manifest::quickstart()?,
+        &[("/spec/brokers/storage/volumes", json!(volumes))],
+    )?;
     let cluster = Cluster::raise(stage, &manifest).await?;
     let client = Kcat::beside(&cluster).await?;
     let records = numbered("kept", 2000);
@@ -33,6 +38,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let cluster_id = cluster.status().await?.cluster_id;
     let claims = claims(stage).await?;
 
+    disk_begins_to_leave(&cluster, &manifest).await?;
     cluster.api().delete(&cluster.name, &DeleteParams::default()).await?;
     let started = std::time::Instant::now();
     until("every pod to be gone", STOPPED_WITHIN, async || {
@@ -45,6 +51,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     gone(&cluster).await?;
     ensure!(self::claims(stage).await? == claims, "claims changed");
 
+    ensure!(disks_leave(stage).await?, "what was begun is not on record");
     unlike_its_data(stage, &manifest).await?;
     ensure!(self::claims(stage).await? == claims, "claims changed");
     let cluster = Cluster::apply(stage, &manifest).await?;
@@ -53,7 +60,36 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     ensure!(status.cluster_id == cluster_id, "{:?} was {cluster_id:?}", status.cluster_id);
     ensure!(self::claims(stage).await? == claims, "claims changed");
     client.holds("plain", "kept", &records).await?;
-    client.holds("tls", "kept", &records).await
+    client.holds("tls", "kept", &records).await?;
+    until("what was begun to be taken back", READY_WITHIN, async || {
+        let leave = disks_leave(stage).await?;
+        Ok(if leave { Err("it is still on record".to_owned()) } else { Ok(()) })
+    })
+    .await?;
+    let settings = brokers::settings(&cluster).await?;
+    ensure!(!settings.contains("cordoned"), "a cordon was left behind: {settings}");
+    Ok(())
+}
+
+/// Waits until the first broker is restarted without a disk that the spec leaves out.
+async fn disk_begins_to_leave(cluster: &Cluster<'_>, manifest: &Value) -> anyhow::Result<()> {
+    let one = json!([{ "name": "d0", "size": "2Gi" }]);
+    let without = manifest::with(manifest, &[("/spec/brokers/storage/volumes", one)])?;
+    let before = cluster.lives().await?;
+    cluster.stage.apply(&without).await?;
+    until("a broker to be restarted without a disk", READY_WITHIN, async || {
+        let ends = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+        let begun = cluster.pods().await?.iter().any(ends) || cluster.lives().await? != before;
+        Ok(if begun { Ok(()) } else { Err(words(&cluster.status().await?)) })
+    })
+    .await
+}
+
+/// Whether it is on record that disks leave.
+async fn disks_leave(stage: &Stage) -> anyhow::Result<bool> {
+    let identity = stage.api::<ConfigMap>().get("orders-identity").await?;
+    let traces = identity.data.unwrap_or_default().remove("traces").unwrap_or_default();
+    Ok(traces.contains("\"disks\""))
 }
 
 /// Created again with another disk in the place of the one that it had, no node is started.
