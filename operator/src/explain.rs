@@ -9,7 +9,7 @@ use ottla_plan::explain::{self, Behind};
 
 use crate::args::ClusterName;
 use crate::observe::{Observation, ObserveError, observe};
-use crate::reach::{self, Reach};
+use crate::reach::Reach;
 
 /// Why there is nothing to tell.
 #[derive(Debug, thiserror::Error)]
@@ -40,20 +40,18 @@ pub async fn text(
     let found = found.ok_or_else(|| ExplainError::Missing(name.clone()))?;
     let desired = Desired::parse(&found, settings);
     let observation = observe(client, reach, &found).await.map_err(ExplainError::Observe)?;
-    let late = behind(&observation).await;
+    let late = behind(reach, &observation).await;
     let observed = observation.observed;
     let plan = cluster::plan(&desired, &observed, &settings.installation, Timestamp::now());
     Ok(explain::seen(&observed) + &explain::behind(&late) + &explain::text(&plan))
 }
 
 /// What cannot be asked is not told: the rest says why.
-async fn behind(observation: &Observation) -> Vec<Behind> {
+async fn behind(reach: &dyn Reach, observation: &Observation) -> Vec<Behind> {
     let (kafka, ways) = (observation.observed.kafka.known(), &observation.ways);
     let late = kafka.filter(|kafka| kafka.partitions.tally().under_replicated.count > 0);
     match (late, &ways.credentials) {
-        (Some(kafka), Some(credentials)) => {
-            reach::kafka::behind(credentials, &ways.bootstrap, kafka).await.unwrap_or_default()
-        }
+        (Some(kafka), Some(credentials)) => reach.behind(credentials, &ways.bootstrap, kafka).await,
         _ => Vec::new(),
     }
 }

@@ -1,8 +1,10 @@
 //! What the operator counts about itself, in OpenMetrics text.
 //!
 //! `requests` counts every request to the Kubernetes API, `process` reads memory and processor
-//! time at each scrape. Figures about Kafka come from Kafka itself, not from here.
+//! time at each scrape. Figures about Kafka come from Kafka itself, not from here, but for what the
+//! operator waits for: `lag` says how far replicas are behind.
 
+mod lag;
 mod process;
 mod requests;
 
@@ -19,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use lag::Lag;
 pub use requests::{CountRequests, CountedService};
 
 /// The media type of [`Metrics::encode`]'s text.
@@ -39,6 +42,7 @@ pub struct Metrics {
     reconcile_seconds: Family<KindLabel, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Counter>,
     leader: Gauge,
+    lag: Lag,
     api_served: Arc<AtomicBool>,
 }
 
@@ -69,6 +73,7 @@ impl Metrics {
             reconcile_seconds: Family::new_with_constructor(reconcile_histogram),
             requests: Family::default(),
             leader: Gauge::default(),
+            lag: Lag::default(),
             api_served: Arc::default(),
         };
         let mut registry = Registry::with_prefix("ottla");
@@ -100,6 +105,7 @@ impl Metrics {
         );
         registry.register("leader", "1 while this process holds the lease", self.leader.clone());
         registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(self.lag.clone()));
     }
 
     /// Counts one pass over an object of `kind`.
@@ -109,6 +115,11 @@ impl Metrics {
         self.reconcile_seconds.get_or_create(&label).observe(took.as_secs_f64());
         // Looked up on success too, so that the count is exported as zero before the first error.
         self.reconcile_errors.get_or_create(&label).inc_by(u64::from(!succeeded));
+    }
+
+    /// How far replicas are behind their leaders.
+    pub fn lag(&self) -> &Lag {
+        &self.lag
     }
 
     /// Says whether this process leads.

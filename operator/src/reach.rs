@@ -4,7 +4,10 @@
 use futures::future::BoxFuture;
 use ottla_crds::agent::{AgentStatus, FormatRequest};
 use ottla_plan::Action;
+use ottla_plan::explain::Behind;
 use ottla_plan::observed::{Answer, Kafka, Traces};
+
+use crate::telemetry::error_chain;
 
 pub mod agent;
 pub mod kafka;
@@ -115,6 +118,14 @@ pub trait Reach: Send + Sync {
         traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>>;
 
+    /// How far the replicas are behind that are not in sync; nothing of what cannot be asked.
+    fn behind<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        kafka: &'a Kafka,
+    ) -> BoxFuture<'a, Vec<Behind>>;
+
     /// Carries out an action that is Kafka's to take.
     fn change_kafka<'a>(
         &'a self,
@@ -153,6 +164,23 @@ impl Reach for Network {
         traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(kafka::ask(credentials, bootstrap, traces))
+    }
+
+    fn behind<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        bootstrap: &'a [String],
+        kafka: &'a Kafka,
+    ) -> BoxFuture<'a, Vec<Behind>> {
+        Box::pin(async {
+            kafka::behind(credentials, bootstrap, kafka).await.unwrap_or_else(|error| {
+                tracing::debug!(
+                    error = error_chain(&error),
+                    "nobody says how far replicas are behind"
+                );
+                Vec::new()
+            })
+        })
     }
 
     fn change_kafka<'a>(

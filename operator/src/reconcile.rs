@@ -6,6 +6,7 @@ use crate::act::Outcome;
 
 pub mod cluster;
 pub mod events;
+pub mod lag;
 pub mod status;
 
 /// After a write the world is different: look again at once.

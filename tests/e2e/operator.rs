@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -59,6 +60,14 @@ pub(crate) async fn explained(stage: &Stage, cluster: &str) -> anyhow::Result<St
     let pod = stay.next().context("there is no operator")?;
     let name = format!("{}/{cluster}", stage.namespace);
     exec(&pods, &pod.name_any(), &["/ottla-operator", "explain", &name], "").await
+}
+
+/// Its figures of a namespace, as Prometheus reads them.
+pub(crate) async fn figures(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/services/ottla-metrics:http/proxy/metrics");
+    let text = stage.client.request_text(Request::get(path).body(Vec::new())?).await?;
+    let ours = format!("namespace=\"{}\"", stage.namespace);
+    Ok(text.lines().filter(|line| line.contains(&ours)).map(str::to_owned).collect())
 }
 
 /// What it would do, by that.

@@ -199,6 +199,11 @@ async fn patient(
     })
     .await?;
     verifier.goes_on().await?;
+    let lacks = until("metrics to say how far it is behind", READY_WITHIN, async || {
+        let figures = operator::figures(cluster.stage).await?;
+        Ok(lacks(&figures, first).filter(|bytes| *bytes > 0).ok_or_else(|| figures.join("; ")))
+    })
+    .await?;
     cut.lift()?;
     let lifted = Instant::now();
     until("the roll to go on", GOES_ON_WITHIN, async || {
@@ -211,11 +216,22 @@ async fn patient(
     })
     .await?;
     say(&format!(
-        "restarted: a follower held back: `{words}`; the roll went on {} after it was let through",
+        "restarted: a follower held back: `{words}`, by {lacks} bytes; the roll went on {} after it was let through",
         spell(lifted.elapsed())
     ));
     cluster.ready().await?;
-    Ok(())
+    until("metrics to say no more of it", READY_WITHIN, async || {
+        let figures = operator::figures(cluster.stage).await?;
+        Ok(if figures.is_empty() { Ok(()) } else { Err(figures.join("; ")) })
+    })
+    .await
+}
+
+/// How many bytes of what its leaders have a broker lacks, by the operator's metrics.
+fn lacks(figures: &[String], broker: i32) -> Option<u64> {
+    let of_broker = format!("broker=\"{broker}\"");
+    let mut lag = figures.iter().filter(|line| line.starts_with("ottla_kafka_replica_lag_bytes"));
+    lag.find(|line| line.contains(&of_broker))?.rsplit(' ').next()?.parse().ok()
 }
 
 /// The spec changes again and again in the middle of a roll, and the operator dies every few seconds;

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, pending};
 use ottla_crds::agent::{AgentStatus, FormatRequest};
 use ottla_operator::reach::{AgentAddress, Credentials, Reach, ReachError, Ways};
 use ottla_plan::Action;
+use ottla_plan::explain::Behind;
 use ottla_plan::observed::{Answer, Kafka, Traces};
 use ottla_tests::fault::{Fault, Faults};
 
@@ -108,6 +109,15 @@ impl Reach for Agents {
         _traces: &'a Traces,
     ) -> BoxFuture<'a, Answer<Kafka>> {
         Box::pin(async { kafka(&self.ground.place(&self.namespace)) })
+    }
+
+    fn behind<'a>(
+        &'a self,
+        _credentials: &'a Credentials,
+        _bootstrap: &'a [String],
+        _kafka: &'a Kafka,
+    ) -> BoxFuture<'a, Vec<Behind>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn change_kafka<'a>(

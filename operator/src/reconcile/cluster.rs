@@ -12,7 +12,7 @@ use ottla_plan::names::Names;
 use ottla_plan::observed::{Child, Observed};
 use ottla_plan::{Action, Desired, Plan, Report, WaitingOn, check, cluster};
 
-use super::{events, next_pass, status};
+use super::{events, lag, next_pass, status};
 use crate::act::{self, ActError, Failure, Outcome, act, act_permitted};
 use crate::context::Context;
 use crate::guard;
@@ -79,6 +79,7 @@ impl Done {
 pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done, PassError> {
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), namespace);
     let Some(cluster) = api.get_opt(name).await.map_err(PassError::Read)? else {
+        context.metrics.lag().forget(namespace, name);
         return Ok(Done::GONE);
     };
     let desired = Desired::parse(&cluster, &context.settings);
@@ -87,6 +88,7 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
         .map_err(PassError::Observe)?;
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
+    lag::measure(context, &cluster, &observation);
     if remember(context, &cluster, &observation.observed, &plan).await? {
         return Ok(Done::AT_ONCE);
     }
