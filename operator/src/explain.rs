@@ -43,7 +43,9 @@ pub async fn text(
     let late = behind(reach, &observation).await;
     let observed = observation.observed;
     let plan = cluster::plan(&desired, &observed, &settings.installation, Timestamp::now());
-    Ok(explain::seen(&observed) + &explain::behind(&late) + &explain::text(&plan))
+    Ok(explain::seen(&observed)
+        + &explain::behind(&late)
+        + &explain::text(&plan, observed.traces()))
 }
 
 /// What cannot be asked is not told: the rest says why.

@@ -22,6 +22,19 @@ impl Cut {
         Ok(Some(Self { process }))
     }
 
+    /// How many packets it has dropped.
+    pub(crate) fn dropped(&self) -> anyhow::Result<u64> {
+        let listed = Command::new("nsenter")
+            .args(["--target", &self.process.to_string(), "--net", "iptables", "--wait"])
+            .args(["--list", "OUTPUT", "--verbose", "--exact", "--numeric"])
+            .output()
+            .context("nsenter could not be started")?;
+        let text = String::from_utf8_lossy(&listed.stdout);
+        let rule = text.lines().find(|line| line.contains("DROP"));
+        let packets = rule.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        packets.with_context(|| format!("the rule is not there: {text}"))
+    }
+
     /// Lets it through again.
     pub(crate) fn lift(self) -> anyhow::Result<()> {
         rule(self.process, "--delete")

@@ -190,6 +190,11 @@ async fn patient(
         Ok(if waiting.contains("verified-") { Ok(waiting) } else { Err(waiting) })
     })
     .await?;
+    until("the firewall to drop what the broker sends", READY_WITHIN, async || {
+        let dropped = cut.dropped()?;
+        Ok(if dropped > 0 { Ok(()) } else { Err("nothing is dropped".to_owned()) })
+    })
+    .await?;
     throughout("the roll's patience", PATIENCE, async || {
         let now = cluster.lives().await?;
         let touched = held.iter().find(|(name, life)| now.get(*name) != Some(*life));

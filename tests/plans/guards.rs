@@ -317,11 +317,8 @@ fn up() -> World {
 /// The first moment at which a destructive action is planned.
 fn scene(mut world: World, is_meant: fn(&Action) -> bool) -> Scene {
     for _ in 0..10 {
-        let found = world.plan().unwrap().actions.into_iter().find(is_meant);
-        let remembered = world.status().memory.roll.is_some();
-        if let Some(action) =
-            found.filter(|action| remembered || matches!(action, Action::Format(_)))
-        {
+        departure::remember(&mut world);
+        if let Some(action) = world.plan().unwrap().actions.into_iter().find(is_meant) {
             return Scene { action, desired: world.desired().unwrap(), observed: world.observe() };
         }
         world.pass().unwrap();

@@ -74,6 +74,8 @@ pub struct World {
     disks: BTreeMap<String, Disk>,
     /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
     seen: BTreeSet<String>,
+    /// Every disk that was formatted, whether a pass saw it or not, by its key: the UID of its claim.
+    formatted: BTreeMap<String, String>,
     registered: BTreeSet<i32>,
     /// Voters of the metadata quorum: node id to directory id.
     quorum: BTreeMap<i32, String>,
@@ -140,6 +142,7 @@ impl World {
             lives: BTreeMap::new(),
             disks: BTreeMap::new(),
             seen: BTreeSet::new(),
+            formatted: BTreeMap::new(),
             registered: BTreeSet::new(),
             quorum: BTreeMap::new(),
             former_voters: BTreeSet::new(),

@@ -29,7 +29,7 @@ pub(crate) fn leaving<'a>(
 ) -> BTreeMap<i32, BTreeSet<&'a str>> {
     let mut found: BTreeMap<i32, BTreeSet<&str>> = BTreeMap::new();
     let Some(identity) = &observed.identity else { return found };
-    let on_record = identity.disks.keys().filter_map(|key| disk(key));
+    let on_record = perhaps_used(observed);
     let claims = observed.claims.values().filter(|_| identity.voters.is_empty());
     let claimed = claims.map(|claim| (claim.node_id, claim.volume.as_str()));
     for (id, volume) in on_record.chain(claimed) {
@@ -39,6 +39,14 @@ pub(crate) fn leaving<'a>(
         }
     }
     found
+}
+
+/// Disks that are on record, or that were permitted to be formatted.
+pub(crate) fn perhaps_used(observed: &Observed) -> impl Iterator<Item = (i32, &str)> {
+    let is_there = |uid: &String| observed.claims.values().any(|claim| claim.uid == *uid);
+    let permitted = observed.traces().permits.iter().filter(move |(_, uid)| is_there(uid));
+    let recorded = observed.identity.iter().flat_map(|identity| identity.disks.keys());
+    recorded.chain(permitted.map(|(key, _)| key)).filter_map(|key| disk(key))
 }
 
 /// Whether a node's next pod would have a disk, or its pod has it.
@@ -160,7 +168,11 @@ pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Nod
     let Some(identity) = &observed.identity else { return };
     let watched = upgrade::keeps_disks_empty(desired, observed, nodes);
     for node in nodes.iter_mut().filter(|node| watched || node.leaving) {
-        let is_further = |volume: &Volume| is_further(identity, node.id, &volume.name);
+        let permits = &identity.traces.permits;
+        let is_further = |volume: &Volume| {
+            let permitted = permits.contains_key(&disk_key(node.id, &volume.name));
+            !permitted && is_further(identity, node.id, &volume.name)
+        };
         if node.volumes.iter().any(is_further) {
             let others = node.volumes.iter().filter(|volume| !is_further(volume));
             node.volumes = others.cloned().collect();

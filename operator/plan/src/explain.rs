@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::Plan;
+use crate::{Plan, Traces};
 
 mod seen;
 
@@ -37,11 +37,14 @@ pub fn behind(brokers: &[Behind]) -> String {
     text
 }
 
-/// The text of a plan. Golden tests and `explain` share it.
+/// The text of a plan, and of what comes first where it differs from what is on record. Golden tests and `explain`
+/// share it.
 #[must_use]
-pub fn text(plan: &Plan) -> String {
+pub fn text(plan: &Plan, on_record: &Traces) -> String {
     let mut text = String::new();
-    if plan.actions.is_empty() {
+    if plan.traces != *on_record {
+        text.push_str("do    note beside the identity what is about to be done, and plan anew\n");
+    } else if plan.actions.is_empty() {
         text.push_str("nothing to do\n");
     }
     for action in &plan.actions {

@@ -120,7 +120,7 @@ fn check_disk(
     }
     let is_further = disks::is_further(identity, node.id, volume);
     let key = disk_key(node.id, volume);
-    if is_further && identity.traces.permitted_another(&key, &claim.uid) {
+    if identity.traces.permitted_another(&key, &claim.uid) {
         return check_loss(desired, observed, node, claim, &name, NOBODY_SAW);
     }
     let on_record = identity.disks.contains_key(&key);
@@ -248,8 +248,8 @@ pub fn others_decide(kafka: &Kafka, node: &Node) -> bool {
     !votes || (kafka.leader.is_some() && others > kafka.voters.len() / 2)
 }
 
-/// Permits for disks that come to nodes that have others, which are not on record yet. Such a disk is in use as soon
-/// as it is formatted, and nobody might see that it was before it is lost.
+/// Permits that are not on record yet. A disk is in use as soon as it is formatted, and nobody might see that it was
+/// before it is lost.
 #[must_use]
 pub fn unnoted(
     desired: &Desired,
@@ -259,17 +259,19 @@ pub fn unnoted(
 ) -> BTreeMap<String, String> {
     let node = nodes.iter().find(|node| node.id == format.node_id);
     let (Some(identity), Some(node)) = (&observed.identity, node) else { return BTreeMap::new() };
-    let mut volumes: Vec<&String> = format.request.volumes.iter().collect();
-    volumes.retain(|volume| disks::is_further(identity, node.id, volume));
-    let permits = volumes.into_iter().filter_map(|volume| {
+    let permits = format.request.volumes.iter().filter_map(|volume| {
         let claim = observed.claims.get(&desired.names.claim(node, volume))?;
         Some((disk_key(node.id, volume), claim.uid.clone()))
     });
-    permits.filter(|(key, uid)| identity.traces.permits.get(key) != Some(uid)).collect()
+    // One for another disk in that place stays: it is why a person is asked.
+    let known = |key: &String| {
+        identity.disks.contains_key(key) || identity.traces.permits.contains_key(key)
+    };
+    permits.filter(|(key, _)| !known(key)).collect()
 }
 
-/// Permits that are on record, but for disks that were seen formatted and nodes that are gone, and those that are to
-/// be given.
+/// Permits that are on record, but for disks that were seen formatted and nodes that are gone for good, and those
+/// that are to be given.
 pub(crate) fn permits(
     desired: &Desired,
     observed: &Observed,
@@ -278,8 +280,16 @@ pub(crate) fn permits(
 ) -> BTreeMap<String, String> {
     let Some(identity) = &observed.identity else { return BTreeMap::new() };
     let mut permits = identity.traces.permits.clone();
+    let kafka = observed.kafka.known().filter(|kafka| kafka.leader.is_some());
+    let is_gone = |id: i32| {
+        let unknown = kafka.is_some_and(|kafka| {
+            !kafka.brokers.contains_key(&id) && !kafka.voters.contains_key(&id)
+        });
+        unknown && !nodes.iter().any(|node| node.id == id)
+    };
     permits.retain(|key, _| {
-        identity::disk(key).is_some_and(|(id, volume)| disks::is_further(identity, id, volume))
+        let id = identity::disk(key).map(|(id, _)| id);
+        !identity.disks.contains_key(key) && !id.is_some_and(is_gone)
     });
     permits.extend(formats.iter().flat_map(|one| unnoted(desired, observed, nodes, one)));
     permits

@@ -32,7 +32,7 @@ pub enum PassError {
     #[error("the status could not be written")]
     Status(#[source] status::StatusError),
     /// What has to be remembered could not be written.
-    #[error("what is left in Kafka could not be noted beside the cluster's identity")]
+    #[error("what is about to be begun could not be noted beside the cluster's identity")]
     Remember(#[source] ActError),
     /// It took too long, so that it was broken off.
     #[error(
@@ -89,8 +89,16 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
     lag::measure(context, &cluster, &observation);
-    if remember(context, &cluster, &observation.observed, &plan).await? {
-        return Ok(Done::AT_ONCE);
+    match remember(context, &cluster, &observation.observed, &plan).await {
+        Ok(false) => {}
+        Ok(true) => return Ok(Done::AT_ONCE),
+        Err(error) => {
+            // Nothing is done then, and the status would go on saying what it said.
+            let failure = Some(error_chain(&error));
+            let known = desired.as_ref().ok();
+            let _ = status::write(context, &cluster, known, &plan, failure.as_deref()).await;
+            return Err(error);
+        }
     }
     let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
     if note_strangers(&outcome, &mut observation.observed) {
@@ -130,10 +138,11 @@ async fn remember(
     let namespace = cluster.namespace().unwrap_or_default();
     let names = Names { cluster: cluster.name_any(), namespace };
     let target = Target::of_identity(&names, identity);
-    act::remember(context, &names.namespace, &target, &plan.traces)
-        .await
-        .map_err(PassError::Remember)?;
-    Ok(true)
+    match act::remember(context, &names.namespace, &target, &plan.traces).await {
+        // Somebody wrote it meanwhile: all is read again, as after a write.
+        Err(ActError::Api(kube::Error::Api(status))) if status.is_conflict() => Ok(true),
+        written => written.map(|()| true).map_err(PassError::Remember),
+    }
 }
 
 fn plan_checked(

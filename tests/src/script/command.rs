@@ -30,7 +30,7 @@ impl Stage {
         }
         let world = self.world.as_mut().context("the first command must be `apply FILE`")?;
         match words[..] {
-            ["plan"] => Ok(explain::text(&world.plan()?)),
+            ["plan"] => Ok(explain::text(&world.plan()?, world.observe().traces())),
             ["seen"] => Ok(explain::seen(&world.observe())),
             ["act"] => settle(world),
             ["live"] => live(world),

@@ -20,7 +20,7 @@ pub(super) fn settle(world: &mut World) -> Result<String> {
         if !outcome.changed_something() && outcome.not_done == refused {
             world.at_rest(&refused)?;
             text.push_str("then:\n");
-            text.push_str(&explain::text(&world.plan()?));
+            text.push_str(&explain::text(&world.plan()?, world.observe().traces()));
             return Ok(text);
         }
         if !outcome.done.is_empty() || !outcome.not_done.is_empty() {

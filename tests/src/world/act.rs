@@ -86,15 +86,15 @@ impl World {
         let mut outcome = Outcome::default();
         let before = (self.status().memory, self.traces());
         let mut seen = seen.clone();
-        let mut plan = self.carry_out(plan, &mut seen, &mut outcome)?;
-        if !self.strangers.is_empty() && !outcome.crashed {
-            plan = self.plan()?;
-            plan = self.carry_out(plan, &mut seen, &mut outcome)?;
+        let mut carried = self.carry_out(plan, &mut seen, &mut outcome)?;
+        if carried.is_some() && !self.strangers.is_empty() && !outcome.crashed {
+            let plan = self.plan()?;
+            carried = self.carry_out(plan, &mut seen, &mut outcome)?;
         }
         if self.gradual.is_none() {
             self.yield_pods();
         }
-        if !outcome.crashed && self.is_as(&seen) {
+        if let Some(plan) = carried.filter(|_| !outcome.crashed && self.is_as(&seen)) {
             let failure = outcome.not_done.first().cloned();
             // A status that is not written is written by the next pass.
             let _ = self
@@ -107,18 +107,18 @@ impl World {
         }
     }
 
+    /// What was planned in the end; `None` where what has to come first could not be written.
     fn carry_out(
         &mut self,
         mut plan: Plan,
         seen: &mut Seen,
         outcome: &mut Outcome,
-    ) -> Result<Plan> {
+    ) -> Result<Option<Plan>> {
         self.remember();
         while let Some(first) = self.comes_first(&plan, seen) {
             let written = self.write_mishap(outcome, |world| world.write_first(first, &plan, seen));
             if written.and_then(|answer| answer).is_err() {
-                plan.actions.clear();
-                return Ok(plan);
+                return Ok(None);
             }
             plan = self.plan()?;
             *seen = self.seen();
@@ -127,7 +127,7 @@ impl World {
         if self.cluster.metadata.generation == seen.generation {
             self.destructive(&plan, &failed, outcome)?;
         }
-        Ok(plan)
+        Ok(Some(plan))
     }
 
     /// One write, and what befalls the operator at it: what it hears of it.

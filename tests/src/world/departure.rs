@@ -39,6 +39,7 @@ impl World {
             self.broken = Some(format!("S5: disk {disk} is struck from the record"));
         }
         self.seen.retain(|disk| !disks.contains(disk));
+        self.formatted.retain(|disk, _| !disks.contains(disk));
         Ok(())
     }
 

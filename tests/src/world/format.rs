@@ -18,9 +18,6 @@ impl World {
             .mounted(format.node_id)
             .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
             .collect();
-        let is_formatted =
-            |claim: &String| matches!(self.disks.get(claim), Some(Disk::Formatted { .. }));
-        let beside_others = claims.iter().any(|(claim, _)| is_formatted(claim));
         for (index, (claim, volume)) in claims.into_iter().enumerate() {
             if self.disks.get(&claim) != Some(&Disk::Empty) {
                 continue;
@@ -36,10 +33,9 @@ impl World {
                 }
                 _ => format!("directory-{}", self.store.number()),
             };
-            // What comes beside others is in use at once, whether a pass sees it or not.
-            if beside_others {
-                self.seen.insert(disk_key(format.node_id, &volume));
-            }
+            let uid =
+                self.store.get(Kind::PersistentVolumeClaim, &claim).map(|one| one.uid.clone());
+            self.formatted.insert(disk_key(format.node_id, &volume), uid.unwrap_or_default());
             let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
             self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
         }
@@ -68,7 +64,9 @@ impl World {
         let declared = found.is_some_and(|found| {
             found.live["metadata"]["annotations"][ACCEPT_LOST_DISK_ANNOTATION] == *found.uid
         });
-        if self.seen.contains(&disk_key(node_id, volume)) && !declared {
+        let key = disk_key(node_id, volume);
+        let another = self.formatted.get(&key).zip(found).is_some_and(|(uid, one)| *uid != one.uid);
+        if (another || self.seen.contains(&key)) && !declared {
             bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
         }
         Ok(())

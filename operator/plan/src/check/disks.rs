@@ -129,7 +129,10 @@ fn was_never_used(fresh: &Observed, node: &Node, pod: &Pod, volume: &str) -> boo
             let mut disks = agent.disks.iter().filter(|disk| disk.volume == volume);
             agent.jvm.is_none() && !disks.any(|disk| is_ours(&disk.meta))
         }
-        None => pod.restarts == 0 && (pod.stuck.is_some() || pod.address.is_none()),
+        None => {
+            let permitted = identity.traces.permits.contains_key(&disk_key(node.id, volume));
+            !permitted && pod.restarts == 0 && (pod.stuck.is_some() || pod.address.is_none())
+        }
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Ve
         verdicts
             .push(("its release is there to stay", stays(format, desired, fresh, &nodes, node)));
         verdicts.extend(mode(format, fresh, node));
-        // One for another disk in its place asks for a person's word.
-        let permits = &fresh.traces().permits;
-        let unnoted = format::unnoted(desired, fresh, &nodes, format);
-        let unnoted = unnoted.keys().any(|key| !permits.contains_key(key));
+        let unnoted = !format::unnoted(desired, fresh, &nodes, format).is_empty();
         verdicts.push((
             "it is on record before it is given",
             unless(unnoted, "S5", "the permit is not on record"),
@@ -117,10 +114,9 @@ fn disks(format: &Format, desired: &Desired, fresh: &Observed, node: &Node) -> V
                 name,
                 claim,
                 perhaps_used: !unmissed
-                    && match is_further(fresh, node, volume) {
-                        true => permitted_another(volume, claim),
-                        false => on_record(volume) || registered || restored,
-                    },
+                    && (permitted_another(volume, claim)
+                        || !is_further(fresh, node, volume)
+                            && (on_record(volume) || registered || restored)),
             }
         })
         .collect();

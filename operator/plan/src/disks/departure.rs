@@ -43,6 +43,13 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     };
     let leaving = leaving(desired, observed);
     let broker = |id: i32| nodes.iter().find(|node| node.id == id && node.is_broker());
+    // Called back before Kafka forgets it, a broker without a pod would come with its cordon.
+    let waits = |memory: &DisksMemory| {
+        broker(memory.broker).is_none() && kafka.brokers.contains_key(&memory.broker)
+    };
+    if before.as_ref().is_some_and(waits) {
+        return Steps { memory: before, ..Steps::default() };
+    }
     if let Some((node, memory)) = before.and_then(|one| Some((broker(one.broker)?, one))) {
         let case = Case::new(desired, observed, kafka, node, memory, leaving.get(&node.id));
         let steps = case.plan();

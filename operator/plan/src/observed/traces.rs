@@ -19,8 +19,7 @@ pub struct Traces {
     /// A broker that gives disks away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disks: Option<DisksMemory>,
-    /// Permits to format a disk that comes to a node that has others, until it was seen formatted: its key in the
-    /// record of disks to the UID of its claim.
+    /// Permits to format, until the disk was seen formatted: its key in the record of disks to the UID of its claim.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub permits: BTreeMap<String, String>,
 }
@@ -36,7 +35,7 @@ impl Traces {
         self.drain.is_none() && self.moves.is_none() && self.disks.is_none()
     }
 
-    /// Whether another disk of that name was permitted to be formatted than the one of this claim.
+    /// Whether another disk in that place was permitted to be formatted than the one of this claim.
     #[must_use]
     pub fn permitted_another(&self, disk_key: &str, claim_uid: &str) -> bool {
         self.permits.get(disk_key).is_some_and(|uid| uid != claim_uid)
