@@ -95,6 +95,8 @@ pub(crate) enum Event {
     Reclaim(u8),
     /// Somebody moves a partition by Kafka's own tools to this broker.
     MoveByHand(u8, u8),
+    /// Somebody deletes the KafkaCluster and creates it again.
+    Recreate,
     /// Kubernetes does not call a pod Ready any more, although its Kafka serves.
     Unready(u8),
     /// It calls all Ready again that are.
@@ -105,7 +107,7 @@ impl Event {
     /// An event by chance: passes and steps are the most likely.
     pub(crate) fn random(rng: &mut Rng) -> Event {
         let number = rng.u8(..);
-        match rng.u8(0..97) {
+        match rng.u8(0..98) {
             0..=15 => Event::Pass,
             16..=19 => Event::PassMeeting(number % 12, mishap(rng)),
             20..=21 => Event::Look,
@@ -154,6 +156,7 @@ impl Event {
             93 => Event::RenewAuthority(number),
             94 => Event::LoseController(number),
             95 | 96 => Event::Disks(number),
+            97 => Event::Recreate,
             82 => Event::MoveByHand(number, rng.u8(..)),
             _ => {
                 if number.is_multiple_of(2) {

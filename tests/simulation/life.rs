@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use fastrand::Rng;
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
-use ottla_plan::observed::Answer;
 use ottla_plan::{Plan, WaitingOn, release};
 use ottla_tests::world::{BAD_OPTION, Outcome, Seen, World, manifest};
 use serde_json::{Value, json};
@@ -125,7 +124,11 @@ impl Course<'_> {
     /// Whether anything came of it.
     fn happen(&mut self, event: Event) -> Result<bool> {
         let ids = self.world.node_ids();
-        let node = |number: u8| ids[usize::from(number) % ids.len()];
+        // A KafkaCluster that was created again has no nodes yet.
+        let node = |number: u8| {
+            let chosen = ids.get(usize::from(number) % ids.len().max(1));
+            chosen.copied().unwrap_or_default()
+        };
         match event {
             Event::Pass => {
                 let outcome = self.world.pass()?;
@@ -154,6 +157,11 @@ impl Course<'_> {
             Event::Evict(number) => return self.world.evict(node(number)),
             Event::Kill(number) => self.world.kill(node(number)),
             Event::Crash(number) => self.world.crash(node(number)),
+            Event::Recreate => {
+                // An operator that looked before it does not act on the new one.
+                self.looked = None;
+                self.world.recreate();
+            }
             _ => return self.misfortune_or_edit(event, &node),
         }
         Ok(true)
@@ -294,7 +302,7 @@ pub(crate) fn settle(
         world.produce();
         let still = !outcome.changed_something() && !noticed && !advanced && !copied;
         if still && !world.wait()? {
-            if keeps_former_controllers(world)? {
+            if keeps_former_controllers(world)? || fits_its_data(world)? {
                 continue;
             }
             world.at_rest(&outcome.not_done).context("at the end")?;
@@ -352,6 +360,18 @@ fn keeps_former_controllers(world: &mut World) -> Result<bool> {
     Ok(is_forbidden)
 }
 
+/// A person creates a KafkaCluster again as its data is. Whether it was not.
+fn fits_its_data(world: &mut World) -> Result<bool> {
+    let mut waiting = world.plan()?.report.waiting_on.into_iter();
+    let differs = waiting.any(|one| matches!(one, WaitingOn::DataMismatch { .. }));
+    if differs {
+        world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
+        world.edit(&["spec", "brokers", "replicas"], 5.into())?;
+        change_disks(world, 3)?;
+    }
+    Ok(differs)
+}
+
 /// A person names a release, unless the definition refuses it.
 fn name_release(world: &mut World, number: u8) -> Result<()> {
     let release = KAFKA_VERSIONS[usize::from(number) % KAFKA_VERSIONS.len()];
@@ -363,8 +383,7 @@ fn name_release(world: &mut World, number: u8) -> Result<()> {
 /// A person names a release again that knows what is switched on.
 fn go_where_there_is_a_way(world: &mut World) -> Result<()> {
     // The status may be from before the last feature was switched on.
-    let Answer::Known(kafka) = world.observe().kafka else { return Ok(()) };
-    let allowed = release::allowed(&kafka.features);
+    let allowed = release::allowed(&world.observe().features());
     let wanted = world.desired().map(|desired| desired.version).unwrap_or_default();
     match allowed.first() {
         Some(oldest) if !allowed.contains(&wanted) => {

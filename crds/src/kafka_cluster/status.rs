@@ -127,9 +127,6 @@ pub struct Memory {
     /// A roll that has begun and is not over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roll: Option<RollMemory>,
-    /// A feature that is about to be switched on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub raise: Option<RaiseMemory>,
     /// The first node that takes what the spec asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryMemory>,
@@ -154,16 +151,6 @@ pub struct RollMemory {
     pub since: String,
     /// The nodes that it restarts or has restarted, by id.
     pub nodes: Vec<i32>,
-}
-
-/// A feature that is about to be switched on, or was and is not in the status yet.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RaiseMemory {
-    /// Its name.
-    pub feature: String,
-    /// Its level then.
-    pub level: i32,
 }
 
 /// A node that takes what the spec asks for before any other of its kind, until it runs with that.

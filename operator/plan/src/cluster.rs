@@ -120,7 +120,6 @@ fn work_on_nodes(
     let mut mismatches = identity::mismatches(desired, observed, nodes);
     mismatches.extend(upgrade::forbidden(desired, observed));
     if !mismatches.is_empty() {
-        plan.memory.raise = upgrade::still_remembered(observed);
         plan.report.waiting_on.extend(mismatches);
         return;
     }
@@ -149,13 +148,13 @@ fn work_on_nodes(
     plan.report.waiting_on.extend(canary.waiting_on());
     plan.memory = Memory {
         roll: roll.memory,
-        raise: upgrade.memory,
         canary: canary.memory.or(roll.canary),
         rejected: canary.rejected,
     };
     plan.traces.drain = scale.drain;
     plan.traces.moves = scale.moves;
     plan.traces.disks = disks.memory;
+    plan.traces.features = upgrade::on_record(observed, &upgrade.actions);
     plan.report.roll = roll.report;
     plan.report.departures = scale.departures;
     plan.report.arrivals = scale.arrivals;

@@ -374,7 +374,7 @@ pub struct Observed {
     pub owner: Option<String>,
     /// The status's `clusterId`.
     pub recorded_cluster_id: Option<String>,
-    /// The features that the status says are switched on.
+    /// The features that the status says are switched on; all there is where the identity was restored.
     pub recorded_features: BTreeMap<String, i32>,
     /// What an earlier pass wrote down for later ones.
     pub memory: Memory,
@@ -444,9 +444,7 @@ impl Observed {
             return kafka.features.clone();
         }
         let mut features = self.recorded_features.clone();
-        if let Some(raise) = &self.memory.raise {
-            features.insert(raise.feature.clone(), raise.level);
-        }
+        features.extend(self.traces().features.clone());
         features
     }
 

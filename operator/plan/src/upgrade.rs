@@ -4,9 +4,10 @@
 //! A roll brings it, controllers first. One broker takes it before the others and is watched; when all
 //! have it and were watched as long, its features are switched on one by one.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use ottla_crds::kafka_cluster::Finalize;
-use ottla_crds::kafka_cluster::status::RaiseMemory;
 
 use crate::action::{Action, RaiseFeature};
 use crate::desired::Desired;
@@ -20,7 +21,6 @@ use crate::{quorum, release};
 /// What an upgrade comes to in one pass, beside restarts.
 #[derive(Clone, Default)]
 pub(crate) struct Steps {
-    pub(crate) memory: Option<RaiseMemory>,
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Option<WaitingOn>,
 }
@@ -190,7 +190,7 @@ pub(crate) fn finalize(
     nodes: &[Node],
     now: Timestamp,
 ) -> Steps {
-    let steps = Steps { memory: still_remembered(observed), ..Steps::default() };
+    let steps = Steps::default();
     let Some(kafka) = observed.kafka.known() else { return steps };
     let Some(raise) = release::next_raise(&desired.version, &kafka.features) else { return steps };
     let waits = |waiting_on| Steps { waiting_on: Some(waiting_on), ..steps.clone() };
@@ -233,15 +233,24 @@ pub(crate) fn finalize(
         );
         return waits(WaitingOn::Finalizing { detail });
     }
-    let memory = RaiseMemory { feature: raise.feature.clone(), level: raise.to };
     let action = Action::RaiseFeature(RaiseFeature { release: desired.version.clone(), raise });
-    Steps { memory: Some(memory), actions: vec![action], waiting_on: None }
+    Steps { actions: vec![action], waiting_on: None }
 }
 
-/// What was about to be switched on is remembered until Kafka says whether it is: then the status says
-/// so, too.
-pub(crate) fn still_remembered(observed: &Observed) -> Option<RaiseMemory> {
-    observed.memory.raise.clone().filter(|_| observed.kafka.known().is_none())
+/// What was ever seen switched on, and what is about to be. A broker that is asked may not have heard of it yet, so
+/// that no level is ever lowered.
+pub(crate) fn on_record(observed: &Observed, raises: &[Action]) -> BTreeMap<String, i32> {
+    let mut features = observed.traces().features.clone();
+    let known = observed.kafka.known().into_iter().flat_map(|kafka| kafka.features.clone());
+    let raised = raises.iter().filter_map(|action| match action {
+        Action::RaiseFeature(raise) => Some((raise.raise.feature.clone(), raise.raise.to)),
+        _ => None,
+    });
+    for (feature, level) in known.chain(raised) {
+        let recorded = features.entry(feature).or_default();
+        *recorded = level.max(*recorded);
+    }
+    features
 }
 
 /// Whether every node that Kafka knows runs well with the release that the spec names.

@@ -7,7 +7,7 @@ use ottla_plan::{Action, Plan, WaitingOn, cluster};
 use ottla_tests::world::{INSTALLATION, Mishap, World, manifest};
 use serde_json::json;
 
-use super::{Case, Scene, kafka, silence_kafka};
+use super::{Case, Scene, identity, kafka, silence_kafka};
 
 /// The first broker of a production cluster that takes another release.
 pub(super) const BROKER: i32 = 0;
@@ -21,7 +21,7 @@ pub(super) const RESTART: [Case; 2] = [
 
 pub(super) const RAISE: [Case; 7] = [
     ("Kafka was asked", silence_kafka),
-    ("it is remembered", |scene| scene.observed.memory.raise = None),
+    ("it is remembered", |scene| identity(scene).traces.features.clear()),
     ("the spec lets it be done", |scene| {
         scene.desired.upgrade.finalize = Finalize::Manual;
     }),
@@ -67,7 +67,9 @@ fn upgraded(example: &str, is_meant: fn(&Action) -> bool) -> Scene {
     world.edit(&["spec", "version"], json!("4.4.0")).unwrap();
     for _ in 0..100 {
         let found = world.plan().unwrap().actions.into_iter().find(is_meant);
-        let remembered = world.status().memory == world.plan().unwrap().memory;
+        let plan = world.plan().unwrap();
+        let remembered =
+            world.status().memory == plan.memory && *world.observe().traces() == plan.traces;
         match found {
             Some(action) if remembered => {
                 let (desired, observed) = (world.desired().unwrap(), world.observe());
@@ -100,7 +102,8 @@ fn what_is_about_to_be_switched_on_counts_while_kafka_is_silent() {
     };
     let plan = planned(&scene);
     assert!(forbids(&plan), "{:?}", plan.report.waiting_on);
-    assert_eq!(plan.memory.raise, scene.observed.memory.raise);
-    scene.observed.memory.raise = None;
+    assert_eq!(plan.traces, *scene.observed.traces());
+    let known = scene.observed.recorded_features.clone();
+    identity(&mut scene).traces.features = known;
     assert!(!forbids(&planned(&scene)), "only what is on record forbids it");
 }

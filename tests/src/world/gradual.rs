@@ -283,10 +283,13 @@ impl World {
     /// # Errors
     /// Where there is no budget.
     pub fn open_budget(&mut self) -> Result<()> {
+        let name = format!("{}-broker", self.names().cluster);
+        if self.store.get(Kind::PodDisruptionBudget, &name).is_none() {
+            return Ok(());
+        }
         if let Some(gradual) = &mut self.gradual {
             gradual.opened = true;
         }
-        let name = format!("{}-broker", self.names().cluster);
         self.change(Kind::PodDisruptionBudget, &name, &["spec", "minAvailable"], 0.into())
     }
 

@@ -20,10 +20,8 @@ pub(super) fn guards(raise: &RaiseFeature, desired: &Desired, fresh: &Observed) 
     let next = release::next_raise(&raise.release, &kafka.features);
     let behind = !upgrade::all_have_release(desired, fresh, &nodes);
     let stranger = upgrade::stranger(kafka, &nodes).is_some();
-    let remembered =
-        fresh.memory.raise.as_ref().is_some_and(|known| {
-            known.feature == raise.raise.feature && known.level == raise.raise.to
-        });
+    let on_record = fresh.traces().features.get(&raise.raise.feature);
+    let remembered = on_record.is_some_and(|level| *level >= raise.raise.to);
     vec![
         ("Kafka was asked", Ok(())),
         (

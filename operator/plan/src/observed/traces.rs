@@ -22,11 +22,20 @@ pub struct Traces {
     /// Permits to format, until the disk was seen formatted: its key in the record of disks to the UID of its claim.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub permits: BTreeMap<String, String>,
+    /// Features of Kafka that were ever seen switched on, or that are about to be: no release that does not know them
+    /// can read what it left.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, i32>,
 }
 
 /// Of a cluster without an identity.
-pub(super) static NONE: Traces =
-    Traces { drain: None, moves: None, disks: None, permits: BTreeMap::new() };
+pub(super) static NONE: Traces = Traces {
+    drain: None,
+    moves: None,
+    disks: None,
+    permits: BTreeMap::new(),
+    features: BTreeMap::new(),
+};
 
 impl Traces {
     /// Whether nothing is left in Kafka.
