@@ -41,6 +41,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         }),
         scenario("words_to_format_lost_and_crashed_upon", |bench| Box::pin(crash::formats(bench))),
         scenario("each_write_refused", |bench| Box::pin(refusal::play(bench))),
+        scenario("what_must_be_noted_refused", |bench| Box::pin(refusal::of_notes(bench))),
         scenario("lists_that_lie", |bench| Box::pin(lists::lie(bench))),
         scenario("watches_that_break", |bench| Box::pin(lists::broken_watches(bench))),
         scenario("two_installations", |bench| Box::pin(owners::play(bench))),

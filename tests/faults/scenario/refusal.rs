@@ -1,5 +1,7 @@
-//! The API server says no to one write, in each way in which it can.
+//! The API server says no to one write, in each way in which it can, and again and again to the note without
+//! which nothing is done.
 
+use anyhow::ensure;
 use http::StatusCode;
 use ottla_tests::fault::{Fault, Faults};
 
@@ -38,4 +40,38 @@ pub(super) async fn play(bench: Bench) -> anyhow::Result<String> {
     });
     let played = each(cases).await?;
     Ok(format!("{} bring-ups with two refusals each, all ended alike", played.len()))
+}
+
+/// So often that a person sees it.
+const REFUSED_NOTES: usize = 4;
+
+/// What has to be on record before anything is done cannot be written: nothing is done, and the status says why;
+/// everything goes on as soon as it can be.
+pub(super) async fn of_notes(bench: Bench) -> anyhow::Result<String> {
+    let baseline = bench.baseline(Example::Quickstart).await?;
+    let stage = Stage::new(&bench, Example::Quickstart).await?;
+    let operator = stage.operator(Faults::new())?;
+    // Before there is anything to write.
+    operator.faults.count_only(|call| {
+        let is_identity = call.name.as_ref().is_some_and(|name| name.ends_with("-identity"));
+        call.verb == "patch" && call.resource == "configmaps" && is_identity
+    });
+    for number in 1..=REFUSED_NOTES {
+        operator.faults.at(number, Fault::Answer(StatusCode::FORBIDDEN));
+    }
+    stage.apply().await?;
+    stage
+        .until("WriteFailed", |place| place.conditions.values().any(|one| one == "WriteFailed"))
+        .await?;
+    let told = stage.clusters().get(&stage.cluster_name()?).await?.status.unwrap_or_default();
+    let sentence = "could not be noted beside the cluster's identity";
+    ensure!(
+        told.conditions.iter().any(|one| one.message.contains(sentence)),
+        "the status says nothing of it: {:?}",
+        told.conditions
+    );
+    stage.settles(baseline, &operator).await?;
+    stage.verify(baseline)?;
+    operator.end().await;
+    Ok(format!("{REFUSED_NOTES} refusals, said in the status, and ended alike"))
 }
