@@ -172,7 +172,7 @@ fn work_on_nodes(
     let mut formats = format::plan(desired, observed, nodes);
     formats.retain(|format| !restarts(&plan.actions, format.node_id));
     plan.traces.permits = format::permits(desired, observed, nodes, &formats);
-    formats.retain(|one| format::unnoted(desired, observed, nodes, one).is_empty());
+    formats.retain(|one| format::unnoted(desired, observed, one).is_empty());
     plan.actions.extend(formats.into_iter().map(Action::Format));
     plan.actions.extend(quorum::leftovers(desired, observed, nodes));
     plan.actions.extend(disks::leftovers(desired, observed));

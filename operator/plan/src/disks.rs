@@ -29,7 +29,7 @@ pub(crate) fn leaving<'a>(
 ) -> BTreeMap<i32, BTreeSet<&'a str>> {
     let mut found: BTreeMap<i32, BTreeSet<&str>> = BTreeMap::new();
     let Some(identity) = &observed.identity else { return found };
-    let on_record = perhaps_used(observed);
+    let on_record = perhaps_used(desired, observed);
     let claims = observed.claims.values().filter(|_| identity.voters.is_empty());
     let claimed = claims.map(|claim| (claim.node_id, claim.volume.as_str()));
     for (id, volume) in on_record.chain(claimed) {
@@ -42,11 +42,19 @@ pub(crate) fn leaving<'a>(
 }
 
 /// Disks that are on record, or that were permitted to be formatted.
-pub(crate) fn perhaps_used(observed: &Observed) -> impl Iterator<Item = (i32, &str)> {
-    let is_there = |uid: &String| observed.claims.values().any(|claim| claim.uid == *uid);
-    let permitted = observed.traces().permits.iter().filter(move |(_, uid)| is_there(uid));
+pub(crate) fn perhaps_used<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+) -> impl Iterator<Item = (i32, &'a str)> {
+    let is_there = |(id, volume): (i32, &str), uid: &String| {
+        let claim = observed.claims.get(&desired.names.claim(&of_id(id), volume));
+        claim.is_some_and(|claim| claim.uid == *uid)
+    };
+    let permits = observed.traces().permits.iter();
+    let permitted = permits.filter_map(move |(key, uid)| Some((disk(key)?, uid)));
+    let permitted = permitted.filter(move |(disk, uid)| is_there(*disk, uid)).map(|(disk, _)| disk);
     let recorded = observed.identity.iter().flat_map(|identity| identity.disks.keys());
-    recorded.chain(permitted.map(|(key, _)| key)).filter_map(|key| disk(key))
+    recorded.filter_map(|key| disk(key)).chain(permitted)
 }
 
 /// Whether a node's next pod would have a disk, or its pod has it.

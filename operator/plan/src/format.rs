@@ -1,13 +1,13 @@
 //! When a node may format its disks: at bootstrap, as a new node, or after a declared loss, and
 //! never otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, FormatMode, FormatRequest};
 
 use crate::action::Format;
 use crate::desired::Desired;
-use crate::node::{Group, Node};
+use crate::node::{Group, Node, of_id};
 use crate::observed::{Answer, Claim, Identity, Kafka, Observed, disk_key};
 use crate::{disks, identity, quorum, upgrade};
 
@@ -254,13 +254,12 @@ pub fn others_decide(kafka: &Kafka, node: &Node) -> bool {
 pub fn unnoted(
     desired: &Desired,
     observed: &Observed,
-    nodes: &[Node],
     format: &Format,
 ) -> BTreeMap<String, String> {
-    let node = nodes.iter().find(|node| node.id == format.node_id);
-    let (Some(identity), Some(node)) = (&observed.identity, node) else { return BTreeMap::new() };
+    let Some(identity) = &observed.identity else { return BTreeMap::new() };
+    let node = of_id(format.node_id);
     let permits = format.request.volumes.iter().filter_map(|volume| {
-        let claim = observed.claims.get(&desired.names.claim(node, volume))?;
+        let claim = observed.claims.get(&desired.names.claim(&node, volume))?;
         Some((disk_key(node.id, volume), claim.uid.clone()))
     });
     // One for another disk in that place stays: it is why a person is asked.
@@ -281,17 +280,18 @@ pub(crate) fn permits(
     let Some(identity) = &observed.identity else { return BTreeMap::new() };
     let mut permits = identity.traces.permits.clone();
     let kafka = observed.kafka.known().filter(|kafka| kafka.leader.is_some());
+    let ids: BTreeSet<i32> = nodes.iter().map(|node| node.id).collect();
     let is_gone = |id: i32| {
         let unknown = kafka.is_some_and(|kafka| {
             !kafka.brokers.contains_key(&id) && !kafka.voters.contains_key(&id)
         });
-        unknown && !nodes.iter().any(|node| node.id == id)
+        unknown && !ids.contains(&id)
     };
     permits.retain(|key, _| {
         let id = identity::disk(key).map(|(id, _)| id);
         !identity.disks.contains_key(key) && !id.is_some_and(is_gone)
     });
-    permits.extend(formats.iter().flat_map(|one| unnoted(desired, observed, nodes, one)));
+    permits.extend(formats.iter().flat_map(|one| unnoted(desired, observed, one)));
     permits
 }
 

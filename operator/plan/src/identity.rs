@@ -12,7 +12,7 @@ use crate::node::{FIRST_CONTROLLER_ID, Group, Node, of_id};
 use crate::object::{Kind, Object};
 use crate::observed::{Claim, Identity, Observed, QuorumRecord, disk_key};
 use crate::report::WaitingOn;
-use crate::{disks as node_disks, repair};
+use crate::{disks, repair};
 
 /// Key of the cluster id in the identity object.
 pub const CLUSTER_ID: &str = "clusterId";
@@ -135,7 +135,7 @@ pub(crate) fn mismatches(desired: &Desired, observed: &Observed, nodes: &[Node])
     let Some(identity) = &observed.identity else { return Vec::new() };
     let mut found: Vec<String> = other_place(desired, identity).into_iter().collect();
     found.extend(too_few_brokers(observed, identity, nodes));
-    let mut disks: Vec<(i32, &str)> = node_disks::perhaps_used(observed).collect();
+    let mut disks: Vec<(i32, &str)> = disks::perhaps_used(desired, observed).collect();
     if identity.voters.is_empty() {
         disks.extend(observed.claims.values().map(|claim| (claim.node_id, claim.volume.as_str())));
     }

@@ -9,7 +9,8 @@ use ottla_plan::identity::{CLUSTER_ID, DISKS, QUORUM, TRACES, VOTERS};
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{QuorumRecord, Traces};
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::ActError;
 use super::object::{FIELD_MANAGER, create_with};
@@ -59,8 +60,7 @@ pub(super) async fn record_quorum(
     target: &Target,
     record: &QuorumRecord,
 ) -> Result<(), ActError> {
-    let text = serde_json::to_string(record).map_err(ActError::Malformed)?;
-    write(client, namespace, target, json!({ QUORUM: text })).await
+    write(client, namespace, target, QUORUM, record).await
 }
 
 /// Notes what is left in Kafka, if the object is still as it was read.
@@ -70,8 +70,7 @@ pub(super) async fn record_traces(
     target: &Target,
     traces: &Traces,
 ) -> Result<(), ActError> {
-    let text = serde_json::to_string(traces).map_err(ActError::Malformed)?;
-    write(client, namespace, target, json!({ TRACES: text })).await
+    write(client, namespace, target, TRACES, traces).await
 }
 
 async fn change(
@@ -86,20 +85,21 @@ async fn change(
     let mut all: BTreeMap<String, String> =
         serde_json::from_str(noted.unwrap_or("{}")).map_err(ActError::Malformed)?;
     change(&mut all);
-    let text = serde_json::to_string(&all).map_err(ActError::Malformed)?;
-    write(client, namespace, target, json!({ DISKS: text })).await
+    write(client, namespace, target, DISKS, &all).await
 }
 
 async fn write(
     client: &Client,
     namespace: &str,
     target: &Target,
-    data: Value,
+    key: &str,
+    value: &impl Serialize,
 ) -> Result<(), ActError> {
+    let text = serde_json::to_string(value).map_err(ActError::Malformed)?;
     let api = api(client, namespace, Kind::ConfigMap);
     let patch = json!({
         "metadata": { "uid": target.uid, "resourceVersion": target.resource_version },
-        "data": data,
+        "data": { key: text },
     });
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };

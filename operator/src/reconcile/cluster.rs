@@ -89,16 +89,15 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
     let mut plan = plan_checked(context, &desired, &observation.observed)?;
     announce(context, &cluster, &plan.report);
     lag::measure(context, &cluster, &observation);
-    match remember(context, &cluster, &observation.observed, &plan).await {
-        Ok(false) => {}
-        Ok(true) => return Ok(Done::AT_ONCE),
-        Err(error) => {
-            // Nothing is done then, and the status would go on saying what it said.
-            let failure = Some(error_chain(&error));
-            let known = desired.as_ref().ok();
-            let _ = status::write(context, &cluster, known, &plan, failure.as_deref()).await;
-            return Err(error);
-        }
+    let remembered = remember(context, &cluster, &observation.observed, &plan).await;
+    if let Err(error @ PassError::Remember(_)) = &remembered {
+        // Nothing is done then, and the status would go on saying what it said.
+        let failure = error_chain(error);
+        let known = desired.as_ref().ok();
+        let _ = status::write(context, &cluster, known, &plan, Some(&failure)).await;
+    }
+    if remembered? {
+        return Ok(Done::AT_ONCE);
     }
     let outcome = carry_out(context, &cluster, &desired, &observation, &plan).await;
     if note_strangers(&outcome, &mut observation.observed) {

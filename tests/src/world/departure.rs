@@ -7,6 +7,7 @@ use ottla_plan::action::{Delete, Target};
 use ottla_plan::identity::DISKS;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::disk_key;
+use serde::Serialize;
 
 use super::World;
 use super::store::Refused;
@@ -54,8 +55,19 @@ impl World {
         let noted = live.and_then(|live| live["data"][DISKS].as_str()).unwrap_or("{}");
         let mut all: BTreeMap<String, String> = serde_json::from_str(noted).unwrap_or_default();
         change(&mut all);
-        let text = serde_json::to_string(&all).unwrap_or_default();
-        self.store.write(Kind::ConfigMap, &target.name, &["data", DISKS], text.into())
+        self.note(target, DISKS, &all)
+    }
+
+    /// Writes what is on record, if the identity object is still as it was read.
+    pub(super) fn note(
+        &mut self,
+        target: &Target,
+        key: &str,
+        value: &impl Serialize,
+    ) -> Result<(), Refused> {
+        self.store.expect(Kind::ConfigMap, target)?;
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.store.write(Kind::ConfigMap, &target.name, &["data", key], text.into())
     }
 
     /// Holds S1 and S4 for what belongs to a node. A Secret carries no id, and its name ends in it.

@@ -120,12 +120,10 @@ impl World {
         target: &Target,
         record: &QuorumRecord,
     ) -> Result<(), Refused> {
-        self.store.expect(Kind::ConfigMap, target)?;
-        let text = serde_json::to_string(record).unwrap_or_default();
-        self.store.write(Kind::ConfigMap, &target.name, &["data", QUORUM], text.into())
+        self.note(target, QUORUM, record)
     }
 
-    /// What is left in Kafka, as it is on record.
+    /// What is begun, as it is on record.
     pub(super) fn traces(&self) -> Traces {
         let identity = self.store.get(Kind::ConfigMap, &self.names().identity());
         let text = identity.and_then(|one| one.live["data"][TRACES].as_str());
@@ -137,9 +135,7 @@ impl World {
         target: &Target,
         traces: &Traces,
     ) -> Result<(), Refused> {
-        self.store.expect(Kind::ConfigMap, target)?;
-        let text = serde_json::to_string(traces).unwrap_or_default();
-        self.store.write(Kind::ConfigMap, &target.name, &["data", TRACES], text.into())
+        self.note(target, TRACES, traces)
     }
 
     /// Whether Kafka can be told to (4.4-IV2).

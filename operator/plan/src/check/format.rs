@@ -23,7 +23,7 @@ pub(super) fn guards(format: &Format, desired: &Desired, fresh: &Observed) -> Ve
         verdicts
             .push(("its release is there to stay", stays(format, desired, fresh, &nodes, node)));
         verdicts.extend(mode(format, fresh, node));
-        let unnoted = !format::unnoted(desired, fresh, &nodes, format).is_empty();
+        let unnoted = !format::unnoted(desired, fresh, format).is_empty();
         verdicts.push((
             "it is on record before it is given",
             unless(unnoted, "S5", "the permit is not on record"),
