@@ -81,6 +81,8 @@ pub struct World {
     quorum: BTreeMap<i32, String>,
     /// Those whose vote was taken, whom the active controller remembers for a while.
     former_voters: BTreeSet<(i32, String)>,
+    /// Those whose vote was taken because its disk was lost, until they have one again.
+    lost_votes: BTreeSet<i32>,
     /// Controllers that Kafka has a registration of.
     controllers: BTreeSet<i32>,
     /// What the broker that is asked still shows of partitions, at the next look alone.
@@ -146,6 +148,7 @@ impl World {
             registered: BTreeSet::new(),
             quorum: BTreeMap::new(),
             former_voters: BTreeSet::new(),
+            lost_votes: BTreeSet::new(),
             controllers: BTreeSet::new(),
             stale: None,
             statuses: 0,

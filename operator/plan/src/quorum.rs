@@ -106,20 +106,20 @@ enum Change {
     Nothing,
     Add(ChangeVoter),
     Remove(ChangeVoter),
-    /// Every node has to find the voters that the spec asks for.
-    NewBootstrap,
+    /// Every node has to find the quorum by these from now on.
+    NewBootstrap(BTreeSet<i32>),
     Wait(String),
 }
 
 const EVERY_NODE_LEARNS: &str =
-    "every node is about to learn where the controllers are that the spec asks for";
+    "every node is about to learn by which controllers it finds the metadata quorum";
 
 impl Change {
     /// The action, and what people read meanwhile.
     fn spoken(self) -> (Option<Action>, Option<String>) {
         match self {
             Change::Nothing => (None, None),
-            Change::NewBootstrap => (None, Some(EVERY_NODE_LEARNS.to_owned())),
+            Change::NewBootstrap(_) => (None, Some(EVERY_NODE_LEARNS.to_owned())),
             Change::Wait(detail) => (None, Some(detail)),
             Change::Add(change) => {
                 let detail = format!("controller {} joins the metadata quorum", change.id);
@@ -150,12 +150,17 @@ impl Case<'_> {
         if let Some(id) = voters.find(|id| has_lost_its_disk(self.observed, kafka, **id)) {
             return self.remove(kafka, *id);
         }
+        let known = bootstrap(self.desired, self.observed);
+        // The only one that nodes know has lost its disk, and with it its vote.
+        if !known.iter().any(|id| kafka.voters.contains_key(id)) {
+            return Change::NewBootstrap(kafka.voters.keys().copied().collect());
+        }
         let mut missing = wished.iter().filter(|id| !kafka.voters.contains_key(id));
         if let Some(id) = missing.next() {
             return self.add(kafka, *id);
         }
-        if !finds(&bootstrap(self.desired, self.observed), &wished) {
-            return Change::NewBootstrap;
+        if !finds(&known, &wished) {
+            return Self::learn(kafka, wished);
         }
         let surplus = kafka.voters.keys().filter(|id| !wished.contains(id));
         // The leader goes last, so that it changes once.
@@ -168,6 +173,18 @@ impl Case<'_> {
             )),
             None => self.remove(kafka, *id),
         }
+    }
+
+    /// Who knows only controllers that are not there finds none when it starts.
+    fn learn(kafka: &Kafka, wished: BTreeSet<i32>) -> Change {
+        let there = kafka.voters.iter().filter(|(_, voter)| voter.is_caught_up());
+        if finds(&there.map(|(id, _)| *id).collect(), &wished) {
+            return Change::NewBootstrap(wished);
+        }
+        Change::Wait(
+            "every node learns where the controllers are that the spec asks for when a majority of them has caught up"
+                .to_owned(),
+        )
     }
 
     fn add(&self, kafka: &Kafka, id: i32) -> Change {
@@ -243,7 +260,7 @@ impl Case<'_> {
             Change::Add(voter) => {
                 record.members.insert(voter.id, voter.directory.clone());
             }
-            Change::NewBootstrap => record.bootstrap = wished(self.desired),
+            Change::NewBootstrap(ids) => record.bootstrap.clone_from(ids),
             Change::Nothing | Change::Remove(_) | Change::Wait(_) => {}
         }
         record

@@ -66,6 +66,7 @@ impl World {
             return self.crash_again(id);
         }
         let next = match &pod.agent {
+            Agent::Speaks(AgentState::Starting, _) if !self.finds_quorum(id) => return false,
             Agent::Speaks(AgentState::Starting | AgentState::Recovering, _) => {
                 AgentState::CatchingUp
             }

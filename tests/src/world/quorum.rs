@@ -48,12 +48,8 @@ impl World {
 
     /// Whether a voter is there, with the disk that votes.
     pub(super) fn is_voting(&self, id: i32) -> bool {
-        let voter = self.quorum.get(&id);
         let controls = self.pods.get(&id).is_some_and(|pod| pod.controller);
-        controls
-            && !self.is_fenced(id)
-            && voter.is_some()
-            && voter == self.directory_of(id).as_ref()
+        controls && !self.is_fenced(id) && self.is_known_voter(id)
     }
 
     /// The active controller.
@@ -167,6 +163,7 @@ impl World {
         }
         self.quorum.insert(*id, directory.clone());
         self.former_voters.remove(&(*id, directory.clone()));
+        self.lost_votes.remove(id);
         self.hold_majority(&format!("controller {id} joined"))?;
         Ok(Ok(()))
     }
@@ -177,6 +174,9 @@ impl World {
         if self.quorum.get(id) != Some(directory) || self.active_controller().is_none() {
             return Ok(Err(Refused::Invalid("voter".to_owned())));
         }
+        if !self.is_voting(*id) {
+            self.lost_votes.insert(*id);
+        }
         self.quorum.remove(id);
         self.former_voters.insert((*id, directory.clone()));
         // Nobody misses it any more.
@@ -184,9 +184,8 @@ impl World {
             self.forget_disruption(*id);
         }
         self.hold_majority(&format!("controller {id} left"))?;
-        let lost = self.pods.iter().find(|(_, pod)| !self.finds_voter(&pod.configuration));
-        match lost {
-            Some((node, _)) => bail!("S3: controller {id} left, and node {node} knows no voter"),
+        match self.pods.keys().find(|node| !self.knows_voter(**node)) {
+            Some(node) => bail!("S3: controller {id} left, and node {node} knows no voter"),
             None => Ok(Ok(())),
         }
     }
@@ -200,15 +199,35 @@ impl World {
         Ok(())
     }
 
-    /// Whether a configuration names a voter.
-    fn finds_voter(&self, configuration: &str) -> bool {
+    /// Whether a node finds the quorum when it starts: by its own vote, which it has on disk with the others', or
+    /// by a voter that its configuration names and that is there.
+    pub(super) fn finds_quorum(&self, id: i32) -> bool {
+        self.is_known_voter(id) || self.names_any(id, |voter| self.is_voting(*voter))
+    }
+
+    /// … or would, if nobody had lost a disk or was away.
+    fn knows_voter(&self, id: i32) -> bool {
+        let voted =
+            |voter: &i32| self.quorum.contains_key(voter) || self.lost_votes.contains(voter);
+        self.is_known_voter(id) || self.names_any(id, voted)
+    }
+
+    fn is_known_voter(&self, id: i32) -> bool {
+        let voter = self.quorum.get(&id);
+        voter.is_some() && voter == self.directory_of(id).as_ref()
+    }
+
+    /// Whether the configuration of a node's pod names one of these.
+    fn names_any(&self, id: i32, which: impl Fn(&i32) -> bool) -> bool {
+        let configuration = self.pods.get(&id).map(|pod| pod.configuration.as_str());
         // Without its configuration a pod is not started at all.
-        let Some(map) = self.store.get(Kind::ConfigMap, configuration) else { return true };
+        let map = configuration.and_then(|name| self.store.get(Kind::ConfigMap, name));
+        let Some(map) = map else { return true };
         let text = map.live["data"]["server.properties"].as_str();
         let mut lines = text.unwrap_or_default().lines();
         let list = lines.find_map(|line| line.strip_prefix(BOOTSTRAP)).unwrap_or_default();
-        let names = |id: &i32| list.contains(&format!("-{id}-0."));
-        self.quorum.is_empty() || self.quorum.keys().any(names)
+        let named = |id: &i32| list.contains(&format!("-{id}-0.")) && which(id);
+        self.quorum.is_empty() || self.quorum.keys().chain(&self.lost_votes).any(named)
     }
 
     /// S3: a voter is started as a controller, and every node finds a voter when it starts.
@@ -217,7 +236,7 @@ impl World {
         if self.quorum.contains_key(&id) && !pod.controller {
             self.broken.get_or_insert(format!("S3: node {id} votes and starts without its role"));
         }
-        if !self.finds_voter(&pod.configuration) {
+        if !self.knows_voter(id) {
             self.broken.get_or_insert(format!("S3: node {id} starts and knows no voter"));
         }
     }
@@ -227,6 +246,9 @@ impl World {
         let Ok(desired) = self.desired() else { return Ok(()) };
         let wished: BTreeSet<i32> = first_voters(&desired).into_iter().collect();
         let voters: BTreeSet<i32> = self.voters().into_iter().collect();
+        if let Some(node) = self.pods.keys().find(|node| !self.finds_quorum(**node)) {
+            bail!("L1: at rest, and node {node} finds no voter");
+        }
         let controllers = self.pods.iter().filter(|(_, pod)| pod.controller);
         let controllers: BTreeSet<i32> = controllers.map(|(id, _)| *id).collect();
         if voters != wished || controllers != wished {
