@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::format::{self, Formatter};
+use crate::former_log;
 use crate::java::Kafka;
 use crate::node::Node;
 use crate::probe;
@@ -215,6 +216,11 @@ impl Agent {
     fn spawn_jvm(&mut self) -> Result<(Process, Event), Box<dyn std::error::Error + Send + Sync>> {
         let document = &self.node.document;
         format::finish(&self.node.volumes)?;
+        for volume in former_log::set_aside(&self.node.volumes, &document.metadata_volume)? {
+            tracing::info!(
+                "sets aside the metadata log that volume {volume} has from an earlier life of it"
+            );
+        }
         let metadata = self.node.volumes.iter().find(|one| one.name == document.metadata_volume);
         if let Some(volume) = metadata {
             match quorum_state::forget_own_vote(&volume.log, document.node_id) {

@@ -63,6 +63,8 @@ pub(crate) struct Disk {
     pub(crate) read_only: bool,
     /// What Kafka's folder holds.
     pub(crate) content: Content,
+    /// Whether Kafka's folder holds the metadata log.
+    pub(crate) metadata_log: bool,
     /// The note of a finished format.
     pub(crate) formatted: Option<FormatNote>,
     /// The note of a format that was begun and perhaps not finished.
@@ -103,6 +105,7 @@ fn look_into(volume: &Volume, mount: &Mount) -> io::Result<Disk> {
         mounted: true,
         read_only: mount.read_only,
         content: content(volume, intent.is_some())?,
+        metadata_log: volume.log.join(METADATA_FOLDER).is_dir(),
         formatted: note::read(&volume.mount, note::FORMATTED)?,
         intent,
         total_bytes: space.f_blocks.saturating_mul(space.f_frsize),
@@ -172,6 +175,7 @@ impl Disk {
             mounted,
             read_only: false,
             content: Content::Unreadable(reason),
+            metadata_log: false,
             formatted: None,
             intent: None,
             total_bytes: 0,
@@ -197,6 +201,7 @@ impl Disk {
             volume: self.volume.clone(),
             mounted: self.mounted,
             meta,
+            holds_metadata_log: formatted && self.metadata_log,
             formatted_by: note.map(|note| note.kafka_version.clone()),
             total_bytes: self.total_bytes,
             available_bytes: self.available_bytes,

@@ -7,6 +7,7 @@ mod agent;
 mod args;
 mod disks;
 mod format;
+mod former_log;
 mod java;
 mod node;
 mod probe;

@@ -121,6 +121,9 @@ pub struct DiskStatus {
     pub mounted: bool,
     /// What identifies the disk.
     pub meta: DiskMeta,
+    /// Whether it holds the node's metadata log. Kafka does not start where it is configured elsewhere.
+    #[serde(default)]
+    pub holds_metadata_log: bool,
     /// The Kafka release that formatted the disk, noted by the agent beside Kafka's folder.
     pub formatted_by: Option<String>,
     /// Size of the file system in bytes.

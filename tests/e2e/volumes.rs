@@ -1,5 +1,6 @@
 //! Disks come and go under a verifying producer and consumer: another one is added, and then gives way to a
-//! third of another size. The operator dies again and again meanwhile.
+//! third of another size, and so does the first, which has the metadata log of a voter. The operator dies again and
+//! again meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -33,6 +34,14 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let killed = operator::dies_during(&stage.client, work).await?;
     say(&format!("volumes: the operator was killed {killed} times meanwhile"));
     gone(&cluster, "d1").await?;
+    verifier.goes_on().await?;
+
+    let first = with(&base, &[("d2", "1Gi")])?;
+    let work = Box::pin(changed(&cluster, "the first disk gone", &first));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("volumes: the operator was killed {killed} times meanwhile"));
+    gone(&cluster, "d0").await?;
+    voters_are_on(&cluster, "d2").await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("volumes").await
 }
@@ -85,6 +94,25 @@ async fn stored(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<usize> {
         count += found.lines().filter(|line| line.starts_with("verified-")).count();
     }
     Ok(count)
+}
+
+/// Every broker votes with that disk, as is on record.
+async fn voters_are_on(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<()> {
+    let identity = cluster.stage.api::<ConfigMap>().get("orders-identity").await?;
+    let data = identity.data.unwrap_or_default();
+    let read = |key: &str| -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(data.get(key).context("it is not on record")?)?)
+    };
+    let (quorum, disks) = (read("quorum")?, read("disks")?);
+    for broker in 0..3 {
+        let (voter, disk) =
+            (&quorum["members"][broker.to_string()], &disks[format!("{broker}/{volume}")]);
+        ensure!(
+            voter.is_string() && voter == disk,
+            "broker {broker} votes with {voter} and not with {disk}"
+        );
+    }
+    Ok(())
 }
 
 /// Nothing of a disk is left: neither its claims, nor that it is on record.

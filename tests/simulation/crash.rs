@@ -100,6 +100,16 @@ fn disks_that_come_and_go_survive_a_crash_at_every_write() {
     survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
 }
 
+/// Metadata logs move to other disks, and each voter is given its vote again.
+#[test]
+fn first_disks_that_go_survive_a_crash_at_every_write() {
+    let other = json!([{ "name": "d1", "size": "2Gi" }]);
+    let colocated = Birth { oldest: false, dedicated: false, five: false };
+    survives(colocated, &["spec", "brokers", "storage", "volumes"], &other);
+    let dedicated = Birth { oldest: false, dedicated: true, five: false };
+    survives(dedicated, &["spec", "controllers", "storage", "volumes"], &other);
+}
+
 /// Named again wherever the operator was when it died, with and without another edit, a disk is there in the
 /// end, and takes new replicas.
 #[test]

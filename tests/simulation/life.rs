@@ -302,7 +302,10 @@ pub(crate) fn settle(
         world.produce();
         let still = !outcome.changed_something() && !noticed && !advanced && !copied;
         if still && !world.wait()? {
-            if keeps_former_controllers(world)? || fits_its_data(world)? {
+            if keeps_former_controllers(world)?
+                || fits_its_data(world)?
+                || asks_for_more_controllers(world)?
+            {
                 continue;
             }
             world.at_rest(&outcome.not_done).context("at the end")?;
@@ -338,12 +341,21 @@ fn change_controllers(world: &mut World, number: u8) -> Result<()> {
 fn change_disks(world: &mut World, number: u8) -> Result<()> {
     let features = world.observe().features();
     let has_cordons = features.get("metadata.version").is_some_and(|level| *level >= 30);
-    let names: &[&str] = match number % 4 {
-        0 if has_cordons => &["d0"],
-        1 if has_cordons => &["d0", "d2"],
-        2 if has_cordons => &["d0", "d1"],
-        _ => &["d0", "d1", "d2"],
-    };
+    let all = ["d0", "d1", "d2"];
+    let chosen = |place: usize| !has_cordons || ((number / 4 % 8) >> place) & 1 == 1;
+    let mut names: Vec<&str> = all
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| chosen(*place))
+        .map(|(_, name)| name)
+        .collect();
+    if names.is_empty() {
+        names = all.to_vec();
+    }
+    // The first stays the first, or is left out.
+    let first =
+        world.desired().ok().and_then(|one| Some(one.brokers.volumes.first()?.name.clone()));
+    names.sort_by_key(|name| first.as_deref() != Some(name));
     let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" }));
     world.edit(&["spec", "brokers", "storage", "volumes"], volumes.collect())
 }
@@ -358,6 +370,17 @@ fn keeps_former_controllers(world: &mut World) -> Result<bool> {
         world.edit(&["spec", "brokers", "replicas"], 5.into())?;
     }
     Ok(is_forbidden)
+}
+
+/// A person asks for three controllers where one alone has to give its metadata log away. Whether there was one.
+fn asks_for_more_controllers(world: &mut World) -> Result<bool> {
+    let mut waiting = world.plan()?.report.waiting_on.into_iter();
+    let few = |one: &WaitingOn| matches!(one, WaitingOn::DiskCannotLeave { detail } if detail.contains("fewer than three controllers"));
+    let is_alone = waiting.any(|one| few(&one));
+    if is_alone {
+        world.edit(&["spec", "controllers", "replicas"], 3.into())?;
+    }
+    Ok(is_alone)
 }
 
 /// A person creates a KafkaCluster again as its data is. Whether it was not.

@@ -26,7 +26,7 @@ pub(crate) fn judge(node: &NodeDocument, disks: &[Disk]) -> Verdict {
     let unseen = node.volumes.iter().filter(|name| !disks.iter().any(|disk| disk.volume == **name));
     let unseen = unseen.map(|name| format!("volume {name} could not be looked at"));
     let wrong = disks.iter().filter_map(|disk| problem(node, disk));
-    let wrong: Vec<String> = unseen.chain(wrong).collect();
+    let wrong: Vec<String> = unseen.chain(wrong).chain(misplaced(node, disks)).collect();
     if !wrong.is_empty() {
         return Verdict::Refused(wrong.join("; "));
     }
@@ -38,6 +38,19 @@ pub(crate) fn judge(node: &NodeDocument, disks: &[Disk]) -> Verdict {
         volumes: unformatted.iter().map(|disk| disk.volume.clone()).collect(),
         reason: unformatted.iter().map(|disk| emptiness(disk)).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// Whether the only metadata log is where Kafka is not told to look for it: it would not start.
+fn misplaced(node: &NodeDocument, disks: &[Disk]) -> Option<String> {
+    let formatted = |disk: &&Disk| matches!(disk.content, Content::Formatted(_));
+    let holders = disks.iter().filter(formatted).filter(|disk| disk.metadata_log);
+    let (right, others): (Vec<&Disk>, Vec<&Disk>) =
+        holders.partition(|disk| disk.volume == node.metadata_volume);
+    let elsewhere = others.first().filter(|_| right.is_empty())?;
+    Some(format!(
+        "volume {} holds a metadata log, and the one of this node is to be on volume {}",
+        elsewhere.volume, node.metadata_volume
+    ))
 }
 
 /// What is wrong with a disk, in a sentence, if anything.
@@ -142,6 +155,7 @@ pub(crate) mod tests {
             mounted: true,
             read_only: false,
             content,
+            metadata_log: false,
             formatted: None,
             intent: None,
             total_bytes: 100,
@@ -167,6 +181,24 @@ pub(crate) mod tests {
             Verdict::Unformatted { volumes, reason } => format!("format {volumes:?}: {reason}"),
             Verdict::Ours => "ours".to_owned(),
         }
+    }
+
+    #[test]
+    fn the_only_metadata_log_is_where_the_configuration_has_it() {
+        let holding =
+            |volume: &str| Disk { metadata_log: true, ..disk(volume, meta("clusterA", 3)) };
+        let without = |volume: &str| disk(volume, meta("clusterA", 3));
+        let node = document();
+        assert_eq!(judge(&node, &[holding("d0"), without("d1")]), Verdict::Ours);
+        assert_eq!(judge(&node, &[without("d0"), without("d1")]), Verdict::Ours);
+        assert_eq!(judge(&node, &[holding("d0"), holding("d1")]), Verdict::Ours, "one is a former");
+        let Verdict::Refused(reason) = judge(&node, &[without("d0"), holding("d1")]) else {
+            panic!("Kafka would end at once");
+        };
+        assert_eq!(
+            reason,
+            "volume d1 holds a metadata log, and the one of this node is to be on volume d0"
+        );
     }
 
     #[test]

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// The disks (JBOD). The first holds the metadata log too. Others come and go: one that is left out is
-    /// emptied first.
+    /// The disks (JBOD). The first holds the metadata log too. Disks come and go: one that is left out is emptied
+    /// before.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["name".into()]),
-        validation = Rule::new("self[0].name == oldSelf[0].name")
-            .message("the first disk must stay the first: it holds the metadata log")
+        validation = Rule::new("self[0].name == oldSelf[0].name || !self.exists(one, one.name == oldSelf[0].name)")
+            .message("the first disk stays the first, or is left out: it holds the metadata log")
     )]
     pub volumes: Vec<Volume>,
     /// What becomes of the disks of nodes that are gone.

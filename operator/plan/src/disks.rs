@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ottla_crds::agent::AgentState;
 use serde_json::Value;
 
 use crate::action::{Action, Delete, Target};
@@ -14,8 +15,8 @@ use crate::object::Kind;
 use crate::observed::{Claim, Identity, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
-use crate::resources::config_map;
-use crate::{quantity, quorum, upgrade};
+use crate::resources::{config_map, stateful_set};
+use crate::{format, quantity, quorum, upgrade};
 
 mod departure;
 
@@ -100,9 +101,9 @@ pub(crate) fn of_node(
     let wished = &desired.group(group).volumes;
     let leaving = leaving.get(&id).into_iter().flatten();
     let (released, mut needed): (Vec<&str>, Vec<&str>) =
-        leaving.partition(|volume| is_released(observed, group, id, volume));
+        leaving.partition(|volume| is_released(desired, observed, (group, id), volume));
     if needed.is_empty() {
-        return Arc::clone(wished);
+        return metadata_first(desired, observed, id, Arc::clone(wished));
     }
     // All go at once, so that the node restarts once; but Kafka copies nothing between disks while one of them is
     // offline, so that such a one does not wait for the others.
@@ -114,7 +115,90 @@ pub(crate) fn of_node(
     let (first, others) = wished.split_at(wished.len().min(1));
     needed.extend_from_slice(others);
     needed.sort_by(|one, other| one.name.cmp(&other.name));
-    first.iter().cloned().chain(needed).collect()
+    metadata_first(desired, observed, id, first.iter().cloned().chain(needed).collect())
+}
+
+/// The metadata log stays where it is as long as the node has that disk: Kafka does not start where it finds one and
+/// is told of another place.
+fn metadata_first(
+    desired: &Desired,
+    observed: &Observed,
+    id: i32,
+    volumes: Arc<[Volume]>,
+) -> Arc<[Volume]> {
+    if volumes.len() < 2 {
+        return volumes;
+    }
+    let metadata = metadata_disk(desired, observed, id);
+    let place = volumes.iter().position(|volume| Some(&volume.name) == metadata.as_ref());
+    match place {
+        None | Some(0) => volumes,
+        Some(place) => {
+            let (before, rest) = volumes.split_at(place);
+            let (metadata, after) = rest.split_at(1);
+            metadata.iter().chain(before).chain(after).cloned().collect()
+        }
+    }
+}
+
+/// The disk that holds a node's metadata log: as its agent finds it or, where that tells nothing, the one that votes,
+/// as is on record, or as its pod or its next one is told.
+pub(crate) fn metadata_disk(desired: &Desired, observed: &Observed, id: i32) -> Option<String> {
+    let told = || {
+        let pod = observed.pods.get(&id);
+        let mounted = pod.and_then(|pod| config_map::mounted_document(observed, pod));
+        let next = || {
+            let set = observed.child(Kind::StatefulSet, &desired.names.node(&of_id(id)))?;
+            let name = stateful_set::configuration(&set.live)?;
+            config_map::document_in(config_map::named(observed, name)?)
+        };
+        Some(mounted.or_else(next)?.metadata_volume)
+    };
+    let disks = observed.agent(id).map(|agent| agent.disks.as_slice()).unwrap_or_default();
+    let mut holders = disks.iter().filter(|disk| disk.holds_metadata_log);
+    match (holders.next(), holders.next()) {
+        (Some(only), None) => Some(only.volume.clone()),
+        _ => voting_disk(observed, id).or_else(told),
+    }
+}
+
+/// The disk that is who a voter is (KIP-853).
+fn voting_disk(observed: &Observed, id: i32) -> Option<String> {
+    let identity = observed.identity.as_ref()?;
+    let directory = identity.quorum.members.get(&id)?;
+    let mut disks = identity.disks_of(id);
+    disks
+        .find(|(_, key)| identity.disks.get(*key) == Some(directory))
+        .map(|(volume, _)| volume.to_owned())
+}
+
+/// Whether a node may start with an empty metadata log on another disk: it gets all of it from the others. A voter
+/// comes back as another one, whose vote it has to be given, so that there must be enough others meanwhile, whom every
+/// node finds. While it runs, the guard of its restart asks for them; what it would be made with must not change with
+/// every restart.
+pub(crate) fn metadata_may_move(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    let members = observed.identity.as_ref().map(|identity| &identity.quorum.members);
+    match members {
+        Some(members) if !members.is_empty() && !members.contains_key(&id) => true,
+        Some(members) if !members.is_empty() => {
+            let mut pods = observed.pods.values();
+            desired.voters >= 3
+                && (runs(observed, id) || others_have_metadata(observed, id))
+                && pods.all(|pod| quorum::is_told_of_wished(desired, observed, pod))
+        }
+        _ => false,
+    }
+}
+
+fn runs(observed: &Observed, id: i32) -> bool {
+    let pod = observed.pods.get(&id);
+    let running = observed.agent(id).is_some_and(|agent| agent.state == AgentState::Running);
+    running && pod.is_some_and(|pod| pod.ready && !pod.terminating)
+}
+
+/// Whether a majority of the voters has caught up without a node, if it votes at all.
+pub(crate) fn others_have_metadata(observed: &Observed, id: i32) -> bool {
+    observed.kafka.known().is_some_and(|kafka| format::others_decide(kafka, &of_id(id)))
 }
 
 /// A disk that the spec does not name any more, as its claim is.
@@ -139,7 +223,16 @@ fn as_it_is(
 /// Whether a node can do without a disk that the spec does not ask for: it was seen empty while it took
 /// nothing new. A broker that Kafka does not know holds nothing at all. Of one that Kafka took offline nobody knows
 /// what is on it: then all that the broker has must be in sync elsewhere. A controller's further disks hold nothing.
-pub(crate) fn is_released(observed: &Observed, group: Group, id: i32, volume: &str) -> bool {
+pub(crate) fn is_released(
+    desired: &Desired,
+    observed: &Observed,
+    (group, id): (Group, i32),
+    volume: &str,
+) -> bool {
+    let is_metadata = metadata_disk(desired, observed, id).is_none_or(|name| name == volume);
+    if is_metadata && !metadata_may_move(desired, observed, id) {
+        return false;
+    }
     if group == Group::Controller {
         return true;
     }

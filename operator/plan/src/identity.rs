@@ -146,10 +146,6 @@ pub(crate) fn mismatches(desired: &Desired, observed: &Observed, nodes: &[Node])
     disks.retain(|(id, _)| !running.contains(&field(*id).0));
     found.extend(disks.into_iter().filter_map(|(id, volume)| left_out(desired, id, volume)));
     found.extend(observed.claims.values().find_map(|claim| without_rack(desired, claim)));
-    found.extend(identity.voters.iter().filter_map(|(id, directory)| {
-        let mut disks = identity.disks.iter().filter(|(_, found)| *found == directory);
-        moved_metadata(desired, *id, disks.find_map(|(key, _)| disk(key))?.1)
-    }));
     found.into_iter().map(|detail| WaitingOn::DataMismatch { detail }).collect()
 }
 
@@ -204,17 +200,6 @@ fn left_out(desired: &Desired, id: i32, volume: &str) -> Option<String> {
     (!desired.group(group).asks_for(volume)).then(|| {
         format!(
             "node {id} has a disk {volume}, which the spec leaves out: {AGAIN} that disk in {field}"
-        )
-    })
-}
-
-/// A voter that finds another metadata log than its own is a stranger to the quorum.
-fn moved_metadata(desired: &Desired, id: i32, volume: &str) -> Option<String> {
-    let (group, field) = field(id);
-    let first = desired.group(group).volumes.first()?;
-    (first.name != volume).then(|| {
-        format!(
-            "node {id} has its metadata log on disk {volume}: {AGAIN} that disk as the first in {field}"
         )
     })
 }

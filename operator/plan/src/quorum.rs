@@ -341,11 +341,15 @@ fn finds(known: &BTreeSet<i32>, voters: &BTreeSet<i32>) -> bool {
 
 /// A node that would not find the voters that the spec asks for, if there is one.
 pub(crate) fn lost(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Option<i32> {
-    let finds = |pod: &Pod| {
-        config_map::mounted(observed, pod).is_some_and(|one| finds_wished(desired, one))
+    let is_lost = |node: &&Node| {
+        observed.pods.get(&node.id).is_some_and(|pod| !is_told_of_wished(desired, observed, pod))
     };
-    let is_lost = |node: &&Node| observed.pods.get(&node.id).is_some_and(|pod| !finds(pod));
     nodes.iter().find(is_lost).map(|node| node.id)
+}
+
+/// Whether a pod finds the voters that the spec asks for.
+pub(crate) fn is_told_of_wished(desired: &Desired, observed: &Observed, pod: &Pod) -> bool {
+    config_map::mounted(observed, pod).is_some_and(|one| finds_wished(desired, one))
 }
 
 /// Whether a node with this configuration finds the voters that the spec asks for.

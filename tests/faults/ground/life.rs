@@ -80,6 +80,7 @@ fn disk_status(volume: &str, disk: &Disk) -> DiskStatus {
     DiskStatus {
         volume: volume.to_owned(),
         mounted: true,
+        holds_metadata_log: false,
         formatted_by: matches!(meta, DiskMeta::Present { .. }).then(|| "4.3.1".to_owned()),
         meta,
         total_bytes: 1 << 30,

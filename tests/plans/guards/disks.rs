@@ -54,6 +54,16 @@ pub(super) const FORMAT: [Case; 2] = [
     }),
 ];
 
+/// Of a voter that goes on without the disk that it votes with.
+pub(super) const RESTART: [Case; 2] = [
+    ("it goes on without no disk that it needs", |scene| scene.desired.voters = 1),
+    ("it goes on without no disk that it needs", |scene| {
+        let Action::RestartPod(restart) = &scene.action else { panic!("no restart") };
+        let other = (restart.node_id + 1) % 3;
+        scene.observed.pods.get_mut(&other).unwrap().configuration = None;
+    }),
+];
+
 pub(super) const DELETE_CLAIM: [Case; 4] = [
     ("the spec does not ask for it", |scene| ask_for(scene, "d1")),
     ("no pod has it", |scene| {
@@ -92,12 +102,15 @@ pub(super) fn mount_also(scene: &mut Scene, configuration: &str, volume: &str) {
 
 /// A disk leaves, and this is the first such action.
 fn emptied(is_meant: fn(&Action) -> bool) -> Scene {
-    changed(json!([{ "name": "d0", "size": "2Gi" }]), is_meant)
+    changed(PRODUCTION, json!([{ "name": "d0", "size": "2Gi" }]), is_meant)
 }
 
+const PRODUCTION: &str = include_str!("../../../examples/production.yaml");
+const QUICKSTART: &str = include_str!("../../../examples/quickstart.yaml");
+
 /// Brokers get other disks, and this is the first such action.
-fn changed(volumes: serde_json::Value, is_meant: fn(&Action) -> bool) -> Scene {
-    let mut cluster = manifest(include_str!("../../../examples/production.yaml")).unwrap();
+fn changed(example: &str, volumes: serde_json::Value, is_meant: fn(&Action) -> bool) -> Scene {
+    let mut cluster = manifest(example).unwrap();
     cluster.spec.brokers.storage.reclaim = Some(Reclaim { when_scaled: ReclaimPolicy::Delete });
     let mut world = World::new(cluster);
     world.bring_up().unwrap();
@@ -129,7 +142,25 @@ fn changed(volumes: serde_json::Value, is_meant: fn(&Action) -> bool) -> Scene {
 /// Another disk comes to a broker.
 pub(super) fn addition() -> Scene {
     let volumes = ["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" }));
-    changed(volumes.into_iter().collect(), |action| matches!(action, Action::Format(_)))
+    changed(PRODUCTION, volumes.into_iter().collect(), |action| matches!(action, Action::Format(_)))
+}
+
+/// A voter is to go on without the disk that it votes with.
+pub(super) fn first() -> Scene {
+    changed(QUICKSTART, json!([{ "name": FIRST, "size": "2Gi" }]), |action| match action {
+        Action::RestartPod(restart) => restart.set.as_ref().is_some_and(|set| {
+            let template = set.object.tree();
+            !template.to_string().contains("-d0")
+        }),
+        _ => false,
+    })
+}
+
+/// The disk that takes the place of a first one.
+const FIRST: &str = "d7";
+
+pub(super) fn is_of_first(scene: &Scene) -> bool {
+    scene.desired.brokers.volumes[0].name == FIRST
 }
 
 /// It is to take no new replicas.

@@ -18,7 +18,8 @@ impl World {
             .mounted(format.node_id)
             .map(|(name, volume, _)| (name.to_owned(), volume.to_owned()))
             .collect();
-        for (index, (claim, volume)) in claims.into_iter().enumerate() {
+        let metadata = self.pods.get(&format.node_id).map(|pod| pod.metadata_claim.clone());
+        for (claim, volume) in claims {
             if self.disks.get(&claim) != Some(&Disk::Empty) {
                 continue;
             }
@@ -28,7 +29,7 @@ impl World {
             self.hold_s5(format.node_id, &claim, &volume)?;
             self.hold_first(format.node_id, &request.mode)?;
             let directory_id = match &request.mode {
-                FormatMode::InitialControllers(_) if index == 0 => {
+                FormatMode::InitialControllers(_) if metadata.as_ref() == Some(&claim) => {
                     format!("directory-of-{}", format.node_id)
                 }
                 _ => format!("directory-{}", self.store.number()),
@@ -37,13 +38,15 @@ impl World {
                 self.store.get(Kind::PersistentVolumeClaim, &claim).map(|one| one.uid.clone());
             self.formatted.insert(disk_key(format.node_id, &volume), uid.unwrap_or_default());
             let (cluster_id, node_id) = (request.cluster_id.clone(), request.node_id);
-            self.disks.insert(claim, Disk::Formatted { cluster_id, node_id, directory_id });
+            let disk = Disk::Formatted { cluster_id, node_id, directory_id, metadata_log: false };
+            self.disks.insert(claim, disk);
         }
         let now = self.now.as_second();
         if let Some(pod) = self.pods.get_mut(&format.node_id) {
             pod.agent = Agent::Speaks(AgentState::Starting, None);
             pod.started_at_seconds = now;
         }
+        self.make_metadata_log(format.node_id);
         self.hold_release(format.node_id);
         Ok(())
     }

@@ -19,6 +19,7 @@ impl World {
 
     pub(super) fn start_pod(&mut self, id: i32) {
         let agent = self.word_on_image(id).unwrap_or_else(|| self.first_word(id));
+        let starts = matches!(agent, Agent::Speaks(AgentState::Starting, _));
         let claims = self.mounted(id).count();
         let certificate = self.certificate_of(id);
         let now = self.now.as_second();
@@ -28,6 +29,9 @@ impl World {
             pod.agent = agent;
             pod.certificate = certificate;
             pod.started_at_seconds = now;
+            if starts {
+                self.make_metadata_log(id);
+            }
             self.hold_release(id);
             self.hold_way(id);
             self.hold_disks(id);

@@ -22,7 +22,13 @@ use super::{Issued, World};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Disk {
     Empty,
-    Formatted { cluster_id: String, node_id: i32, directory_id: String },
+    Formatted {
+        cluster_id: String,
+        node_id: i32,
+        directory_id: String,
+        /// Whether Kafka has made its metadata log there.
+        metadata_log: bool,
+    },
 }
 
 /// What a pod's agent does.
@@ -45,6 +51,8 @@ pub(super) struct Pod {
     pub(super) configuration: String,
     /// The claims that it mounts.
     pub(super) claims: BTreeSet<String>,
+    /// That on which it has its metadata log.
+    pub(super) metadata_claim: String,
     pub(super) broker: bool,
     pub(super) controller: bool,
     pub(super) version: String,
@@ -97,6 +105,8 @@ impl World {
         let named = configuration.as_ref().and_then(|name| self.release_of(name));
         let named = image.and_then(release_in).or(named);
         let version = named.unwrap_or_else(|| self.cluster.spec.version.clone());
+        let document = configuration.as_ref().and_then(|name| self.document(name));
+        let metadata_volume = document.map(|document| document.metadata_volume);
         Pod {
             name: format!("{set}-0"),
             seen: observed::Pod {
@@ -117,6 +127,7 @@ impl World {
             agent: Agent::Absent,
             configuration: configuration.unwrap_or_default(),
             claims: claims_in(&live["spec"]["template"]),
+            metadata_claim: format!("{set}-{}", metadata_volume.unwrap_or_default()),
             broker: !metadata["labels"][BROKER_LABEL].is_null(),
             controller: !metadata["labels"][CONTROLLER_LABEL].is_null(),
             version,
@@ -168,6 +179,7 @@ impl World {
     /// What an agent says that has just been started.
     pub(super) fn first_word(&self, id: i32) -> Agent {
         let cluster_id = self.cluster_id();
+        let mut awaits = false;
         for (name, volume, _) in self.mounted(id) {
             match self.disks.get(name) {
                 Some(Disk::Formatted { cluster_id: found, node_id, .. })
@@ -178,10 +190,36 @@ impl World {
                     return Agent::Speaks(AgentState::Refused, Some(reason));
                 }
                 Some(Disk::Formatted { .. }) => {}
-                _ => return Agent::Speaks(AgentState::AwaitingFormat, None),
+                _ => awaits = true,
             }
         }
+        let metadata = self.pods.get(&id).map(|pod| pod.metadata_claim.clone());
+        let metadata = metadata.unwrap_or_default();
+        let mut holders = self.mounted(id).filter(|one| self.holds_metadata_log(one.0));
+        let elsewhere = holders.find(|one| one.0 != metadata);
+        if let Some((_, volume, _)) = elsewhere.filter(|_| !self.holds_metadata_log(&metadata)) {
+            let reason = format!("volume {volume} holds a metadata log");
+            return Agent::Speaks(AgentState::Refused, Some(reason));
+        }
+        if awaits {
+            return Agent::Speaks(AgentState::AwaitingFormat, None);
+        }
         Agent::Speaks(AgentState::Starting, None)
+    }
+
+    fn holds_metadata_log(&self, claim: &str) -> bool {
+        matches!(self.disks.get(claim), Some(Disk::Formatted { metadata_log: true, .. }))
+    }
+
+    /// Kafka starts, and makes a metadata log where it is told to, if none is there. Others are set aside.
+    pub(super) fn make_metadata_log(&mut self, id: i32) {
+        let claim = self.pods.get(&id).map(|pod| pod.metadata_claim.clone());
+        let claims: Vec<String> = self.mounted(id).map(|(name, _, _)| name.to_owned()).collect();
+        for name in claims {
+            if let Some(Disk::Formatted { metadata_log, .. }) = self.disks.get_mut(&name) {
+                *metadata_log = Some(&name) == claim.as_ref();
+            }
+        }
     }
 
     /// The cluster id that node documents carry.
@@ -237,7 +275,7 @@ impl World {
 
     fn disk(&self, claim: &str, volume: &str) -> DiskStatus {
         let meta = match self.disks.get(claim) {
-            Some(Disk::Formatted { cluster_id, node_id, directory_id }) => DiskMeta::Present {
+            Some(Disk::Formatted { cluster_id, node_id, directory_id, .. }) => DiskMeta::Present {
                 cluster_id: cluster_id.clone(),
                 node_id: *node_id,
                 directory_id: Some(directory_id.clone()),
@@ -248,6 +286,7 @@ impl World {
             volume: volume.to_owned(),
             mounted: true,
             meta,
+            holds_metadata_log: self.holds_metadata_log(claim),
             formatted_by: None,
             total_bytes: 1 << 30,
             available_bytes: 1 << 29,

@@ -39,8 +39,8 @@ impl World {
 
     /// The id of a node's metadata directory.
     fn directory_of(&self, id: i32) -> Option<String> {
-        let claim = self.mounted(id).next()?.0.to_owned();
-        match self.disks.get(&claim)? {
+        let claim = &self.pods.get(&id)?.metadata_claim;
+        match self.disks.get(claim)? {
             Disk::Formatted { directory_id, .. } => Some(directory_id.clone()),
             Disk::Empty => None,
         }

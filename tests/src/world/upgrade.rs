@@ -2,7 +2,7 @@
 //! come of it.
 
 use anyhow::{Result, bail};
-use ottla_crds::agent::AgentState;
+use ottla_crds::agent::{AgentState, NodeDocument};
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
 use ottla_plan::action::RaiseFeature;
 use ottla_plan::object::Kind;
@@ -42,10 +42,13 @@ impl World {
 
     /// The release that a node's configuration names.
     pub(super) fn release_of(&self, configuration: &str) -> Option<String> {
+        Some(self.document(configuration)?.kafka_version)
+    }
+
+    /// The node document of a configuration.
+    pub(super) fn document(&self, configuration: &str) -> Option<NodeDocument> {
         let map = self.store.get(Kind::ConfigMap, configuration)?;
-        let document = map.live["data"]["node.json"].as_str()?;
-        let document: serde_json::Value = serde_json::from_str(document).ok()?;
-        Some(document["kafkaVersion"].as_str()?.to_owned())
+        serde_json::from_str(map.live["data"]["node.json"].as_str()?).ok()
     }
 
     /// What an agent says whose image holds another release than its configuration names.

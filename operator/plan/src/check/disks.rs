@@ -77,13 +77,16 @@ pub(super) fn left_out(
         // Nobody knows which it has: then none may go.
         None => on_record(fresh, node),
     };
-    let needed = has.iter().find(|volume| {
-        !next.contains(volume)
-            && !was_never_used(fresh, node, pod, volume)
-            && !disks::is_released(fresh, node.group, node.id, volume)
-    });
+    let goes =
+        |volume: &&String| !next.contains(volume) && !was_never_used(fresh, node, pod, volume);
+    let needed = has
+        .iter()
+        .filter(goes)
+        .find(|volume| !disks::is_released(desired, fresh, (node.group, node.id), volume));
     match needed {
-        Some(volume) => Err(violation("S1", format!("disk {volume} was not seen empty"))),
+        Some(volume) => {
+            Err(violation("S1", format!("disk {volume} was not seen empty, or has its vote")))
+        }
         None => Ok(()),
     }
 }

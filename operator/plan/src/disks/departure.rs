@@ -9,19 +9,22 @@ use super::leaving;
 use crate::action::{Action, Delete, MoveReplicas, Target};
 use crate::desired::{Desired, Volume};
 use crate::disks;
-use crate::node::Node;
+use crate::node::{Group, Node};
 use crate::object::Kind;
 use crate::observed::traces::DisksMemory;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
-use crate::{release, roll};
+use crate::{quorum, release, roll};
 
 /// So many replicas of a broker are copied at once.
 const MOVED_AT_ONCE: usize = 20;
 
 /// Kafka's word for all folders of a broker, in the key for those that take no new replicas.
 const ALL: &str = "*";
+
+/// Why a metadata log cannot move.
+const FEW_VOTERS: &str = "it holds the metadata log of one of fewer than three controllers: ask for three (controllers.replicas), or for the disk again";
 
 /// This part of a disk stays free.
 const KEPT_FREE_PART: u64 = 20;
@@ -59,7 +62,52 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     }
     let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
     let next = leaving.keys().filter(stays).min_by_key(|id| (!kafka.is_alive(**id), **id));
-    next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
+    if let Some(id) = next {
+        return begin(*id, &leaving[id]);
+    }
+    let actions = controllers(desired, observed, kafka, nodes).into_iter().collect();
+    Steps { actions, waiting_on: held(desired, nodes, &leaving), ..Steps::default() }
+}
+
+/// Disks of controllers with pods of their own that go on voting with another one: nothing is left on them.
+fn controllers(
+    desired: &Desired,
+    observed: &Observed,
+    kafka: &Kafka,
+    nodes: &[Node],
+) -> Option<Action> {
+    let identity = observed.identity.as_ref()?;
+    let of_controllers = nodes.iter().filter(|node| node.group == Group::Controller);
+    let left = of_controllers.flat_map(|node| {
+        let voter = kafka.voters.get(&node.id).filter(|voter| voter.is_caught_up());
+        let gone = move |(volume, key): &(&str, &String)| {
+            let votes_without = voter.is_some_and(|voter| {
+                identity.disks.get(*key).is_some_and(|directory| voter.directory != *directory)
+            });
+            votes_without
+                && !desired.group(Group::Controller).asks_for(volume)
+                && disks::next_has(desired, observed, node.id, volume) == Some(false)
+                && disks::has(observed, node.id, volume) == Some(false)
+        };
+        identity.disks_of(node.id).filter(gone).map(|(_, key)| key.clone())
+    });
+    let left: Vec<String> = left.collect();
+    let target = Target::of_identity(&desired.names, identity);
+    (!left.is_empty()).then_some(Action::ForgetDisks { target, disks: left })
+}
+
+/// A controller's disk that cannot leave.
+fn held(
+    desired: &Desired,
+    nodes: &[Node],
+    leaving: &BTreeMap<i32, BTreeSet<&str>>,
+) -> Option<WaitingOn> {
+    let mut controllers = nodes.iter().filter(|node| node.group == Group::Controller);
+    let few = desired.voters < 3;
+    let node = controllers.find(|node| few && !node.leaving && leaving.contains_key(&node.id))?;
+    let volumes: Vec<String> = leaving[&node.id].iter().map(|one| (*one).to_owned()).collect();
+    let detail = format!("{} of controller {}: {FEW_VOTERS}", spell(&volumes), node.id);
+    Some(WaitingOn::DiskCannotLeave { detail })
 }
 
 fn begin(broker: i32, volumes: &BTreeSet<&str>) -> Steps {
@@ -224,6 +272,12 @@ impl<'a> Case<'a> {
         }
         let left: usize = self.leaving(folders).map(count).sum();
         let cordoned = self.still.iter().all(|name| is_cordoned(Some(folders), name));
+        let metadata = disks::metadata_disk(self.desired, self.observed, self.node.id);
+        let votes = quorum::votes(self.observed, self.node.id);
+        let holds_metadata = metadata.is_some_and(|name| self.still.contains(&name));
+        if holds_metadata && votes && self.desired.voters < 3 {
+            return self.stuck(FEW_VOTERS);
+        }
         if left == 0 {
             return self.waits("empty, the broker is about to restart without it");
         }
