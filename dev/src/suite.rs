@@ -14,27 +14,52 @@ use crate::{cluster, helm, install, step};
 /// Every test there is, those that need more than a compiler included.
 const FEATURES: &str = "ottla-tests/kubernetes,ottla-kafka/real-kafka";
 
+/// So many lines of a failed test's own words are said again at the end.
+const WORDS_MAX: usize = 20;
+
 /// What one suite, or several together, amounted to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     passed: u64,
     failed: u64,
+    /// What failed, with its first words: the end of a long output is what people read.
+    failures: Vec<Vec<String>>,
+    /// Whether a failed test's words are being repeated.
+    hears: bool,
 }
 
 impl Tally {
     fn add(&mut self, other: Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.failures.extend(other.failures);
+    }
+
+    /// Keeps what cargo repeats of a failed test: `---- name stdout ----`, its words, and then `failures:`.
+    fn hear(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let Some(name) = name {
+            self.hears = true;
+            self.failures.push(vec![format!("FAILED {name}")]);
+        } else if line == "failures:" {
+            self.hears = false;
+        } else if let Some(words) = self.failures.last_mut().filter(|_| self.hears)
+            && words.len() <= WORDS_MAX
+            && !line.is_empty()
+        {
+            words.push(format!("  {line}"));
+        }
     }
 
     /// A check without a test runner counts as one.
     fn of_check(name: &str, check: impl FnOnce() -> anyhow::Result<()>) -> Tally {
         step::say(&format!("== {name}"));
         match check() {
-            Ok(()) => Tally { passed: 1, failed: 0 },
+            Ok(()) => Tally { passed: 1, ..Tally::default() },
             Err(error) => {
-                step::say(&format!("FAILED {name}: {error:#}"));
-                Tally { passed: 0, failed: 1 }
+                let failure = format!("FAILED {name}: {error:#}");
+                step::say(&failure);
+                Tally { failed: 1, failures: vec![vec![failure]], ..Tally::default() }
             }
         }
     }
@@ -57,6 +82,9 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tally.add(on_kubernetes());
     step::say(&format!("\nall levels after {}", step::spell(started.elapsed())));
     let mut stdout = std::io::stdout().lock();
+    for line in tally.failures.iter().flatten() {
+        writeln!(stdout, "{line}")?;
+    }
     writeln!(stdout, "{} passed, {} failed", tally.passed, tally.failed)?;
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -169,6 +197,7 @@ fn counted(test: &mut Command) -> anyhow::Result<Tally> {
             let line = line?;
             writeln!(stdout, "{line}")?;
             tally.add(result_line(&line).unwrap_or_default());
+            tally.hear(&line);
         }
     }
     let status = child.wait()?;
@@ -185,7 +214,7 @@ fn result_line(line: &str) -> Option<Tally> {
         let before = counts.split(&format!(" {word}")).next()?;
         before.rsplit([' ', ';']).next()?.parse().ok()
     };
-    Some(Tally { passed: count("passed")?, failed: count("failed")? })
+    Some(Tally { passed: count("passed")?, failed: count("failed")?, ..Tally::default() })
 }
 
 #[cfg(test)]
@@ -196,7 +225,34 @@ mod tests {
     fn results_are_read_from_cargos_own_line() {
         let line =
             "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(result_line(line), Some(Tally { passed: 12, failed: 3 }));
+        let expected = Tally { passed: 12, failed: 3, ..Tally::default() };
+        assert_eq!(result_line(line), Some(expected));
         assert_eq!(result_line("test plans ... ok"), None);
+    }
+
+    #[test]
+    fn a_failed_tests_first_words_are_kept() {
+        let mut tally = Tally::default();
+        let output = "\
+test one ... FAILED
+failures:
+
+---- one stdout ----
+
+it was like this
+---- two stdout ----
+and that
+
+failures:
+    one
+    two
+
+test result: FAILED. 0 passed; 2 failed; 0 ignored";
+        output.lines().for_each(|line| tally.hear(line));
+        let expected = [["FAILED one", "  it was like this"], ["FAILED two", "  and that"]];
+        assert_eq!(tally.failures, expected);
+        tally.hear("---- three stdout ----");
+        (0..2 * WORDS_MAX).for_each(|_| tally.hear("word"));
+        assert_eq!(tally.failures.last().map(Vec::len), Some(WORDS_MAX + 1));
     }
 }
