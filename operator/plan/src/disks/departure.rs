@@ -12,7 +12,7 @@ use crate::disks;
 use crate::node::{Group, Node};
 use crate::object::Kind;
 use crate::observed::traces::DisksMemory;
-use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
+use crate::observed::{Answer, Folder, Folders, Kafka, Observed, Voter, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
 use crate::{quorum, release, roll};
@@ -200,7 +200,7 @@ impl<'a> Case<'a> {
             return Steps::default();
         }
         // A canary that does not start goes back to what mounts them.
-        if roll::is_well(self.observed, self.node).is_ok() {
+        if roll::is_well(self.observed, self.node).is_ok() && self.votes_as_wished() {
             actions.extend(claims);
         }
         let what = if self.gone.is_empty() {
@@ -209,6 +209,13 @@ impl<'a> Case<'a> {
             "the last traces of it are removed"
         };
         Steps { actions, ..self.waits(what) }
+    }
+
+    /// Until then one of the disks that went may hold one of few good metadata logs.
+    fn votes_as_wished(&self) -> bool {
+        let voter = self.kafka.voters.get(&self.node.id);
+        !quorum::wished(self.desired).contains(&self.node.id)
+            || voter.is_some_and(Voter::is_caught_up)
     }
 
     fn waits(&self, what: &str) -> Steps {
