@@ -41,7 +41,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let killed = operator::dies_during(&stage.client, work).await?;
     say(&format!("volumes: the operator was killed {killed} times meanwhile"));
     gone(&cluster, "d0").await?;
-    voters_are_on(&cluster, "d2").await?;
+    vote_with(&cluster, &[0, 1, 2], "d2").await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("volumes").await
 }
@@ -96,21 +96,22 @@ async fn stored(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// Every broker votes with that disk, as is on record.
-async fn voters_are_on(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<()> {
+/// All of these vote with that disk, as is on record.
+pub(super) async fn vote_with(
+    cluster: &Cluster<'_>,
+    ids: &[i32],
+    volume: &str,
+) -> anyhow::Result<()> {
     let identity = cluster.stage.api::<ConfigMap>().get("orders-identity").await?;
     let data = identity.data.unwrap_or_default();
     let read = |key: &str| -> anyhow::Result<Value> {
         Ok(serde_json::from_str(data.get(key).context("it is not on record")?)?)
     };
     let (quorum, disks) = (read("quorum")?, read("disks")?);
-    for broker in 0..3 {
-        let (voter, disk) =
-            (&quorum["members"][broker.to_string()], &disks[format!("{broker}/{volume}")]);
-        ensure!(
-            voter.is_string() && voter == disk,
-            "broker {broker} votes with {voter} and not with {disk}"
-        );
+    for id in ids {
+        let voter = &quorum["members"][id.to_string()];
+        let disk = &disks[format!("{id}/{volume}")];
+        ensure!(voter.is_string() && voter == disk, "{id} votes with {voter} and not with {disk}");
     }
     Ok(())
 }

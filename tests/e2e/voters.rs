@@ -1,6 +1,6 @@
 //! The metadata quorum changes under a verifying producer and consumer: a voter's disk is lost, controllers
-//! get pods of their own, become five and three again, and those that left are called back for another
-//! release. The operator dies again and again meanwhile.
+//! get pods of their own, become five and three again, get other disks, and those that left are called back for
+//! another release. The operator dies again and again meanwhile.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use super::exec::exec;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, until};
-use super::{disk, killed, manifest, operator};
+use super::{disk, killed, manifest, operator, volumes};
 
 #[tokio::test]
 async fn voters() -> anyhow::Result<()> {
@@ -54,7 +54,12 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     ensure!(cluster.lives().await? == lives, "other pods were touched");
     verifier.goes_on().await?;
 
-    let newer = dedicated(base, 3, "4.4.0")?;
+    let other_disks = on_disk("d1", &three)?;
+    changed(cluster, "other disks", &other_disks, &[10_000, 10_001, 10_002]).await?;
+    volumes::vote_with(cluster, &[10_000, 10_001, 10_002], "d1").await?;
+    verifier.goes_on().await?;
+
+    let newer = on_disk("d1", &dedicated(base, 3, "4.4.0")?)?;
     changed(cluster, "another release", &newer, &[10_000, 10_001, 10_002]).await?;
     forgotten(cluster, "[10000,10001,10002]").await?;
     verifier.goes_on().await
@@ -70,6 +75,12 @@ async fn forgotten(cluster: &Cluster<'_>, stay: &str) -> anyhow::Result<()> {
         Ok(if registered == stay { Ok(()) } else { Err(registered) })
     })
     .await
+}
+
+/// Controllers with that disk and no other.
+fn on_disk(volume: &str, controllers: &Value) -> anyhow::Result<Value> {
+    let volumes = json!([{ "name": volume, "size": "1Gi" }]);
+    manifest::with(controllers, &[("/spec/controllers/storage/volumes", volumes)])
 }
 
 fn dedicated(base: &Value, replicas: i32, version: &str) -> anyhow::Result<Value> {
