@@ -13,13 +13,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     rename(&unfinished, path)
 }
 
-/// Gives a file another name in the same folder.
+/// Gives a file or a folder another name on the same file system.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
-    match to.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    for folder in [to.parent(), from.parent().filter(|folder| Some(*folder) != to.parent())] {
+        folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,11 +10,17 @@ pub(crate) fn role(quorum: &Quorum, me: i32) -> Option<QuorumRole> {
     if quorum.leader_id == Some(me) {
         return Some(QuorumRole::Leader);
     }
-    let is_me = |replica: &QuorumReplica| replica.id == me;
-    if quorum.voters.iter().any(is_me) {
-        return Some(QuorumRole::Voter);
-    }
-    quorum.observers.iter().any(is_me).then_some(QuorumRole::Observer)
+    latest(quorum, me).map(|(role, _)| role)
+}
+
+/// This node as the leader heard of it last. With another disk it is another replica of the same id, and the leader
+/// remembers the former one, which may even have a vote still.
+fn latest(quorum: &Quorum, me: i32) -> Option<(QuorumRole, &QuorumReplica)> {
+    let voters = quorum.voters.iter().map(|replica| (QuorumRole::Voter, replica));
+    let observers = quorum.observers.iter().map(|replica| (QuorumRole::Observer, replica));
+    let mine = voters.chain(observers).filter(|(_, replica)| replica.id == me);
+    // Of those heard of at the same time, such as never, the first: one that votes.
+    mine.rev().max_by_key(|(_, replica)| replica.last_fetch_milliseconds)
 }
 
 /// Judges a controller whose copy of the metadata log is known to have caught up.
@@ -60,8 +66,7 @@ impl FetchWatch {
         let Some(leader) = quorum.leader_id else {
             return no_leader();
         };
-        let mut replicas = quorum.voters.iter().chain(&quorum.observers);
-        let Some(replica) = replicas.find(|replica| replica.id == me) else {
+        let Some((_, replica)) = latest(quorum, me) else {
             return unheard_of(leader);
         };
         let now = Mark {
@@ -151,6 +156,21 @@ mod tests {
             "the metadata log is 10 records behind"
         );
         assert_eq!(said(&mut watch, &quorum(Some(1), 5, 150, replica(2, 105, 1600))), "yes");
+    }
+
+    #[test]
+    fn another_disk_is_another_replica_and_the_former_one_is_remembered() {
+        let mut watch = FetchWatch::default();
+        let former = replica(2, 90, 1000);
+        let mut seen = quorum(Some(1), 5, 100, former.clone());
+        assert_eq!(said(&mut watch, &seen), "it has not fetched from controller 1 yet");
+        seen.observers.push(replica(2, 100, 1500));
+        assert_eq!(role(&seen, 2), Some(QuorumRole::Observer));
+        assert_eq!(said(&mut watch, &seen), "yes");
+        let voters = std::mem::replace(&mut seen.voters, vec![replica(1, 100, 0)]);
+        assert_eq!(voters.len(), 2);
+        seen.observers.insert(0, former);
+        assert_eq!(said(&mut watch, &seen), "yes", "its former vote was taken away");
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn work_on_nodes(
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.report.waiting_on.extend(scale.waiting_on);
     plan.report.waiting_on.extend(disks.waiting_on.into_iter().chain(upgrade.waiting_on));
-    plan.report.waiting_on.extend(disks::held_back(desired, nodes));
+    plan.report.waiting_on.extend(disks::held_back(desired, observed, nodes));
     plan.actions.extend(roll.actions);
     plan.actions.extend(scale.actions);
     plan.actions.extend(disks.actions);

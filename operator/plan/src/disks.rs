@@ -112,6 +112,10 @@ pub(crate) fn of_node(
     }
     let as_it_is = |volume: &str| as_it_is(desired, observed, (group, id), volume);
     let mut needed: Vec<Volume> = needed.into_iter().map(as_it_is).collect();
+    // It holds nothing but the metadata log, so that another disk is of no use before that may move.
+    if group == Group::Controller {
+        return metadata_first(desired, observed, id, needed.into());
+    }
     let (first, others) = wished.split_at(wished.len().min(1));
     needed.extend_from_slice(others);
     needed.sort_by(|one, other| one.name.cmp(&other.name));
@@ -129,7 +133,10 @@ fn metadata_first(
     if volumes.len() < 2 {
         return volumes;
     }
-    let metadata = metadata_disk(desired, observed, id);
+    // A node that gets back the disk that still has its vote goes on with that one.
+    let has = |name: &String| volumes.iter().any(|volume| volume.name == *name);
+    let voting = voting_disk(observed, id).filter(has);
+    let metadata = voting.or_else(|| metadata_disk(desired, observed, id));
     let place = volumes.iter().position(|volume| Some(&volume.name) == metadata.as_ref());
     match place {
         None | Some(0) => volumes,
@@ -188,6 +195,21 @@ pub(crate) fn metadata_may_move(desired: &Desired, observed: &Observed, id: i32)
         }
         _ => false,
     }
+}
+
+/// Whether a node votes with a disk that it has, if the spec asks for its vote. Until then one that it had may hold
+/// one of few good metadata logs.
+pub(crate) fn votes_as_wished(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    if !quorum::wished(desired).contains(&id) {
+        return true;
+    }
+    let kafka = observed.kafka.known();
+    let voter = kafka.and_then(|kafka| kafka.voters.get(&id)).filter(|voter| voter.is_caught_up());
+    let identity = observed.identity.as_ref();
+    let Some((voter, identity)) = voter.zip(identity) else { return false };
+    let mut mounted =
+        identity.disks_of(id).filter(|(volume, _)| has(observed, id, volume) == Some(true));
+    mounted.any(|(_, key)| identity.disks.get(key) == Some(&voter.directory))
 }
 
 fn runs(observed: &Observed, id: i32) -> bool {
@@ -264,7 +286,8 @@ fn knows_nothing_of(kafka: &Kafka, broker: i32) -> bool {
 }
 
 /// Takes further disks from nodes that leave, and from all while another release is watched: the release before
-/// might not read what it formats, so that such a disk would wait empty, and the node with it.
+/// might not read what it formats, so that such a disk would wait empty, and the node with it. One that would have
+/// none then keeps those that it had.
 pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Node]) {
     let Some(identity) = &observed.identity else { return };
     let watched = upgrade::keeps_disks_empty(desired, observed, nodes);
@@ -276,13 +299,26 @@ pub(crate) fn hold_back(desired: &Desired, observed: &Observed, nodes: &mut [Nod
         };
         if node.volumes.iter().any(is_further) {
             let others = node.volumes.iter().filter(|volume| !is_further(volume));
-            node.volumes = others.cloned().collect();
+            let mut others: Vec<Volume> = others.cloned().collect();
+            if others.is_empty() {
+                let had = identity.disks_of(node.id).map(|(volume, _)| volume);
+                let as_it_is = |volume| as_it_is(desired, observed, (node.group, node.id), volume);
+                others.extend(had.map(as_it_is));
+            }
+            node.volumes = metadata_first(desired, observed, node.id, others.into());
         }
     }
 }
 
 /// Disks that the spec asks for and that wait until a release is there to stay.
-pub(crate) fn held_back(desired: &Desired, nodes: &[Node]) -> Option<WaitingOn> {
+pub(crate) fn held_back(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+) -> Option<WaitingOn> {
+    if !upgrade::keeps_disks_empty(desired, observed, nodes) {
+        return None;
+    }
     let stay = nodes.iter().filter(|node| !node.leaving);
     let waiting = stay.flat_map(|node| {
         let wished = desired.group(node.group).volumes.iter().map(|volume| &volume.name);

@@ -6,7 +6,7 @@ use ottla_crds::kafka_cluster::storage::{Reclaim, ReclaimPolicy};
 use ottla_plan::Action;
 use ottla_plan::desired::Volume;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::disk_key;
+use ottla_plan::observed::{Answer, disk_key};
 use ottla_tests::world::{World, manifest};
 use serde_json::json;
 
@@ -55,7 +55,12 @@ pub(super) const FORMAT: [Case; 2] = [
 ];
 
 /// Of a voter that goes on without the disk that it votes with.
-pub(super) const RESTART: [Case; 2] = [
+pub(super) const RESTART: [Case; 3] = [
+    ("one voter at a time gets another disk", |scene| {
+        scene.desired.voters = 5;
+        let Answer::Known(kafka) = &mut scene.observed.kafka else { panic!("Kafka is silent") };
+        kafka.voters.insert(3, kafka.voters[&2].clone());
+    }),
     ("it goes on without no disk that it needs", |scene| scene.desired.voters = 1),
     ("it goes on without no disk that it needs", |scene| {
         let Action::RestartPod(restart) = &scene.action else { panic!("no restart") };
@@ -64,7 +69,8 @@ pub(super) const RESTART: [Case; 2] = [
     }),
 ];
 
-pub(super) const DELETE_CLAIM: [Case; 4] = [
+pub(super) const DELETE_CLAIM: [Case; 5] = [
+    ("its node votes without it", |scene| scene.desired.controllers = None),
     ("the spec does not ask for it", |scene| ask_for(scene, "d1")),
     ("no pod has it", |scene| {
         let name = scene.observed.pods[&0].configuration.clone().unwrap();

@@ -72,6 +72,9 @@ pub(super) fn left_out(
 ) -> Result<(), Violation> {
     let Some(pod) = fresh.pods.get(&node.id) else { return Ok(()) };
     let Some(next) = next_volumes(restart, desired, fresh, node) else { return Ok(()) };
+    if next.is_empty() {
+        return Err(violation("S1", "it would have no disk at all"));
+    }
     let has = match config_map::mounted_document(fresh, pod) {
         Some(document) => document.volumes,
         // Nobody knows which it has: then none may go.
@@ -161,6 +164,14 @@ pub(super) fn delete(claim: &Claim, desired: &Desired, fresh: &Observed) -> Verd
         ("the spec does not ask for it", unless(wished, "S4", "the spec asks for the disk")),
         ("no pod has it", unless(in_use, "S4", "a pod has the disk, or would have it")),
         ("it is off the record", unless(on_record, "S5", "the disk is on record as in use")),
+        (
+            "its node votes without it",
+            unless(
+                !disks::votes_as_wished(desired, fresh, claim.node_id),
+                "S3",
+                "its node does not vote yet as the spec asks",
+            ),
+        ),
         (
             "it was emptied, or never there",
             unless(claim.bound && (!emptied || restored), "S4", "the disk was not seen empty"),

@@ -12,7 +12,7 @@ use crate::disks;
 use crate::node::{Group, Node};
 use crate::object::Kind;
 use crate::observed::traces::DisksMemory;
-use crate::observed::{Answer, Folder, Folders, Kafka, Observed, Voter, disk_key};
+use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
 use crate::{quorum, release, roll};
@@ -45,6 +45,21 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
         return Steps { memory: before, ..Steps::default() };
     };
     let leaving = leaving(desired, observed);
+    let mut steps = brokers(desired, observed, kafka, nodes, &leaving);
+    steps.actions.extend(controllers(desired, observed, kafka, nodes));
+    steps.waiting_on = steps.waiting_on.or_else(|| held(desired, nodes, &leaving));
+    steps
+}
+
+/// Disks of brokers, one broker after another.
+fn brokers(
+    desired: &Desired,
+    observed: &Observed,
+    kafka: &Kafka,
+    nodes: &[Node],
+    leaving: &BTreeMap<i32, BTreeSet<&str>>,
+) -> Steps {
+    let before = observed.traces().disks.clone();
     let broker = |id: i32| nodes.iter().find(|node| node.id == id && node.is_broker());
     // Called back before Kafka forgets it, a broker without a pod would come with its cordon.
     let waits = |memory: &DisksMemory| {
@@ -61,12 +76,11 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
         }
     }
     let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
-    let next = leaving.keys().filter(stays).min_by_key(|id| (!kafka.is_alive(**id), **id));
-    if let Some(id) = next {
-        return begin(*id, &leaving[id]);
-    }
-    let actions = controllers(desired, observed, kafka, nodes).into_iter().collect();
-    Steps { actions, waiting_on: held(desired, nodes, &leaving), ..Steps::default() }
+    // The only controllers cannot give their disks away, and nobody else waits for them.
+    let has_to_stay = |id: i32| desired.voters < 3 && quorum::votes(observed, id);
+    let order = |id: &&i32| (has_to_stay(**id), !kafka.is_alive(**id), **id);
+    let next = leaving.keys().filter(stays).min_by_key(order);
+    next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
 }
 
 /// Disks of controllers with pods of their own that go on voting with another one: nothing is left on them.
@@ -188,6 +202,10 @@ impl<'a> Case<'a> {
         if folders.cordoned.contains(ALL) {
             return self.waits("waits until the broker takes new replicas again at all");
         }
+        let has_voted = disks::votes_as_wished(self.desired, self.observed, self.node.id);
+        if !self.gone.is_empty() && !has_voted {
+            return self.waits("waits until the broker votes with another disk");
+        }
         let mut actions: Vec<Action> =
             self.cordon(folders).into_iter().chain(self.strike()).collect();
         if !self.still.is_empty() {
@@ -200,7 +218,7 @@ impl<'a> Case<'a> {
             return Steps::default();
         }
         // A canary that does not start goes back to what mounts them.
-        if roll::is_well(self.observed, self.node).is_ok() && self.votes_as_wished() {
+        if roll::is_well(self.observed, self.node).is_ok() {
             actions.extend(claims);
         }
         let what = if self.gone.is_empty() {
@@ -209,13 +227,6 @@ impl<'a> Case<'a> {
             "the last traces of it are removed"
         };
         Steps { actions, ..self.waits(what) }
-    }
-
-    /// Until then one of the disks that went may hold one of few good metadata logs.
-    fn votes_as_wished(&self) -> bool {
-        let voter = self.kafka.voters.get(&self.node.id);
-        !quorum::wished(self.desired).contains(&self.node.id)
-            || voter.is_some_and(Voter::is_caught_up)
     }
 
     fn waits(&self, what: &str) -> Steps {

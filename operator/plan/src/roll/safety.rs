@@ -7,11 +7,11 @@ use ottla_crds::kafka_cluster::AllowUnavailable;
 
 use crate::desired::Desired;
 use crate::node::{Group, Node};
-use crate::observed::{Answer, Count, Kafka, Observed, Partition, Pod};
+use crate::observed::{Answer, Count, Kafka, Observed, Partition, Pod, Voter};
 use crate::repair;
 use crate::report::partitions as partitions_of;
 use crate::resources::disruption_budget;
-use crate::upgrade;
+use crate::{disks, quorum, upgrade};
 
 /// Why a node must not stop at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ type Guard = fn(&Case<'_>) -> Result<(), Hold>;
 
 /// What must hold before a node whose Kafka runs is stopped, each by its name. Every one of them is
 /// alone in what it knows, so that none can be left out.
-const GUARDS: [(&str, Guard); 12] = [
+const GUARDS: [(&str, Guard); 13] = [
     ("the roll is remembered", remembered),
     ("Kubernetes may evict nobody", budgets_are_closed),
     ("no claim goes with the pod", claims_stay),
@@ -131,6 +131,7 @@ const GUARDS: [(&str, Guard); 12] = [
     ("its next release knows what is switched on", knows_features),
     ("controllers take another release first", controllers_first),
     ("the quorum keeps its majority", quorum_stays),
+    ("one voter at a time gets another disk", others_vote),
     ("partitions keep enough in-sync replicas", partitions_stay),
     ("the spec allows what becomes unavailable", is_allowed),
 ];
@@ -235,6 +236,28 @@ fn controllers_first(case: &Case<'_>) -> Result<(), Hold> {
 fn quorum_stays(case: &Case<'_>) -> Result<(), Hold> {
     let wished = case.desired.voters;
     case.observed.kafka.known().map_or(Ok(()), |kafka| quorum(kafka, case.node, wished))
+}
+
+/// A voter that goes on without the disk that it votes with has to be given its vote again, which the next one that
+/// does so must wait for.
+fn others_vote(case: &Case<'_>) -> Result<(), Hold> {
+    let Case { desired, observed, node, .. } = case;
+    let Some(kafka) = observed.kafka.known() else { return Ok(()) };
+    let metadata = disks::metadata_disk(desired, observed, node.id);
+    let keeps_it = metadata.is_none_or(|name| node.has_disk(&name));
+    if keeps_it || !kafka.voters.contains_key(&node.id) {
+        return Ok(());
+    }
+    let wished = quorum::wished(desired).into_iter().filter(|id| *id != node.id);
+    let votes = |id: &i32| kafka.voters.get(id).is_some_and(Voter::is_caught_up);
+    match wished.into_iter().find(|id| !votes(id)) {
+        None => Ok(()),
+        Some(other) => Err(Hold::Quorum {
+            sentence: format!(
+                "it votes with a disk that it gives away, and controller {other} does not vote yet"
+            ),
+        }),
+    }
 }
 
 /// A node that Kafka has never heard of holds nothing, so that nobody need wait for it.
