@@ -337,8 +337,14 @@ fn change_controllers(world: &mut World, number: u8) -> Result<()> {
     edit_if_valid(world, &["spec", "controllers", "replicas"], replicas.into())
 }
 
-/// Brokers get other disks beside the first, and lose some where Kafka has cordons.
+/// Brokers get other disks and, where Kafka has cordons, lose some; or controllers with pods of their own get another.
 fn change_disks(world: &mut World, number: u8) -> Result<()> {
+    let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
+    if is_dedicated && number % 3 == 1 {
+        let name = ["d0", "d1", "d2"][usize::from(number / 3 % 3)];
+        let volumes = json!([{ "name": name, "size": "1Gi" }]);
+        return world.edit(&["spec", "controllers", "storage", "volumes"], volumes);
+    }
     let features = world.observe().features();
     let has_cordons = features.get("metadata.version").is_some_and(|level| *level >= 30);
     let all = ["d0", "d1", "d2"];
@@ -390,7 +396,11 @@ fn fits_its_data(world: &mut World) -> Result<bool> {
     if differs {
         world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
         world.edit(&["spec", "brokers", "replicas"], 5.into())?;
-        change_disks(world, 3)?;
+        let all = json!(["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" })));
+        world.edit(&["spec", "brokers", "storage", "volumes"], all.clone())?;
+        if world.desired().is_ok_and(|desired| desired.dedicated()) {
+            world.edit(&["spec", "controllers", "storage", "volumes"], all)?;
+        }
     }
     Ok(differs)
 }

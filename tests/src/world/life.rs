@@ -32,6 +32,9 @@ impl World {
             if starts {
                 self.make_metadata_log(id);
             }
+            if claims == 0 {
+                self.broken.get_or_insert(format!("S1: node {id} is started without any disk"));
+            }
             self.hold_release(id);
             self.hold_way(id);
             self.hold_disks(id);
