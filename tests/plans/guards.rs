@@ -274,7 +274,29 @@ fn without_any_one_guard_something_would_be_permitted() {
         }
     }
     assert_eq!(all, shown, "a guard without a case");
+    let kinds: BTreeSet<&str> = all.into_keys().collect();
+    assert_eq!(kinds, BTreeSet::from(DESTRUCTIVE), "a destructive action without a scene");
 }
+
+/// Every kind of action that has guards.
+const DESTRUCTIVE: [&str; 16] = [
+    "restart",
+    "format",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Secret",
+    "StatefulSet",
+    "reassign",
+    "unregister",
+    "raise",
+    "renew authority",
+    "add voter",
+    "remove voter",
+    "unregister controller",
+    "cordon",
+    "cordon disks",
+    "move replicas",
+];
 
 fn kind(action: &Action) -> &'static str {
     match action {
@@ -291,7 +313,17 @@ fn kind(action: &Action) -> &'static str {
         Action::Cordon { .. } => "cordon",
         Action::CordonDisks { .. } => "cordon disks",
         Action::MoveReplicas(_) => "move replicas",
-        _ => "harmless",
+        Action::NewIdentity { .. }
+        | Action::IssueAuthority { .. }
+        | Action::IssueLeaf(_)
+        | Action::Create(_)
+        | Action::Apply(_)
+        | Action::RecordDisks { .. }
+        | Action::RecordQuorum { .. }
+        | Action::ForgetDisks { .. }
+        | Action::AlterConfig(_)
+        | Action::ElectLeaders(_)
+        | Action::Throttle(_) => "harmless",
     }
 }
 

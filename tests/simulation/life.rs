@@ -34,6 +34,7 @@ impl Life {
         let number = rng.u8(..);
         let first = if birth.five { Event::Scale(number) } else { Event::Configure(number) };
         let mut events = vec![first, Event::Pass, Event::NoticeBudgets];
+        events.extend(seldom(seed, birth));
         let count = rng.usize(EVENTS);
         events.extend((0..count).map(|_| Event::random(&mut rng)));
         Life { birth, events }
@@ -45,6 +46,22 @@ impl Life {
             Course { world: born(self.birth).clone(), looked: None, trace: Vec::new(), probes };
         let result = course.run(&self.events);
         (course.trace, result)
+    }
+}
+
+/// What chance alone would bring about too seldom, at the beginning of some lives.
+fn seldom(seed: u64, birth: Birth) -> Vec<Event> {
+    const ROUND: [Event; 3] = [Event::Pass, Event::NoticeBudgets, Event::AdvanceAll];
+    let newer = if birth.oldest { 1 } else { 2 };
+    match seed % 20 {
+        // A canary goes back by itself, if nobody mends the spec first.
+        0 => [vec![Event::BadOption], ROUND.repeat(12)].concat(),
+        // A release is called back.
+        1 => {
+            let begun = [Event::Upgrade(0), Event::Release(newer)];
+            [&begun[..], &ROUND.repeat(8), &[Event::Release(newer - 1)]].concat()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -192,6 +209,7 @@ impl Course<'_> {
             }
             Event::CutOff(number) => world.cut_off(node(number), true),
             Event::HearAgain => world.hear_all(),
+            Event::LoseController(number) => return world.lose_controller(usize::from(number)),
             _ => return edit(world, event).map(|()| true),
         }
         Ok(true)
@@ -243,7 +261,6 @@ fn edit(world: &mut World, event: Event) -> Result<()> {
         Event::AskRestart(number) => {
             world.edit(&["metadata", "annotations", "ottla.dev/restart"], number.to_string().into())
         }
-        Event::LoseController(number) => world.lose_controller(usize::from(number)),
         Event::RenewAuthority(number) => world.edit(
             &["metadata", "annotations", "ottla.dev/renew-ca"],
             (number % 3).to_string().into(),

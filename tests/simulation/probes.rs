@@ -1,16 +1,48 @@
 //! What was ever reached: a fault or a branch that never was is tested by nobody, and fails the
 //! build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
 
-/// How often each thing happened.
+/// What happened in one life.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Probes(BTreeMap<String, u64>);
+pub(crate) struct Probes(BTreeSet<String>);
+
+/// In how many lives each thing happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts(BTreeMap<String, u64>);
+
+/// In so many lives at least every operation is seen.
+const LIVES_OF_AN_OPERATION: u64 = 200;
+
+/// What the operator does to a running cluster, by the word that shows that it did.
+const OPERATIONS: [&str; 21] = [
+    "reason: configuration",
+    "configured live",
+    "a leftover removed",
+    "reason: image",
+    "reason: asked for",
+    "reason: certificate",
+    "leaders given back",
+    "a canary goes back",
+    "a broker joins",
+    "broker stopped",
+    "a move cancelled",
+    "reason: a newer release",
+    "reason: an older release",
+    "a feature switched on",
+    "reason: a new CA",
+    "disks formatted again",
+    "a voter joined",
+    "a voter left",
+    "reason: another disk",
+    "reason: an empty disk",
+    "a metadata log moves",
+];
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 54] = [
+const WORDS: [(&str, &str); 57] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -59,6 +91,9 @@ const WORDS: [(&str, &str); 54] = [
     ("reason: other controllers", "it finds the quorum by the controllers"),
     ("reason: another disk", "it gets another disk"),
     ("reason: an empty disk", "a disk of it goes"),
+    ("a metadata log moves", "configuration metadata.log.dir"),
+    ("a broker joins", "create StatefulSet orders-broker-3"),
+    ("a claim deleted", "delete PersistentVolumeClaim"),
     ("a disk cordoned", "cordon disk d"),
     ("disks uncordoned", "uncordon the disks"),
     ("moved to other disks", "to its other disks: "),
@@ -70,7 +105,7 @@ const WORDS: [(&str, &str); 54] = [
 impl Probes {
     /// Something happened.
     pub(crate) fn note(&mut self, name: &str) {
-        *self.0.entry(name.to_owned()).or_default() += 1;
+        self.0.insert(name.to_owned());
     }
 
     fn note_words(&mut self, text: &str) {
@@ -92,9 +127,16 @@ impl Probes {
             self.note_words(&condition.message);
         }
     }
+}
+
+impl Counts {
+    /// One more life.
+    pub(crate) fn add_life(&mut self, life: Probes) {
+        life.0.into_iter().for_each(|name| *self.0.entry(name).or_default() += 1);
+    }
 
     /// Adds another's counts.
-    pub(crate) fn add(&mut self, other: &Probes) {
+    pub(crate) fn add(&mut self, other: &Counts) {
         for (name, count) in &other.0 {
             *self.0.entry(name.clone()).or_default() += count;
         }
@@ -104,6 +146,14 @@ impl Probes {
     pub(crate) fn never(&self, names: &[String]) -> Vec<String> {
         let words = WORDS.iter().map(|(name, _)| (*name).to_owned());
         names.iter().cloned().chain(words).filter(|name| !self.0.contains_key(name)).collect()
+    }
+
+    /// Operations that happened in fewer lives than they must.
+    pub(crate) fn rare(&self) -> Vec<String> {
+        let count = |name: &str| self.0.get(name).copied().unwrap_or_default();
+        let all = OPERATIONS.iter().map(|name| (name, count(name)));
+        let rare = all.filter(|(_, count)| *count < LIVES_OF_AN_OPERATION);
+        rare.map(|(name, count)| format!("{name} in {count} lives")).collect()
     }
 
     /// Every count in a line.

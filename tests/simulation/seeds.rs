@@ -5,7 +5,7 @@ use std::env;
 
 use super::event::Event;
 use super::life::Life;
-use super::probes::Probes;
+use super::probes::{Counts, Probes};
 
 /// How many seeds are played unless `OTTLA_SEEDS` says otherwise.
 const SEEDS: u64 = 20_000;
@@ -23,29 +23,33 @@ fn no_life_breaks_a_law_and_all_come_to_rest() {
         panic!("seed {seed}:\n{}\n{result:?}", trace.join("\n"));
     }
     let seeds = number("OTTLA_SEEDS").unwrap_or(SEEDS);
-    let mut probes = Probes::default();
+    let mut counts = Counts::default();
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..THREADS).map(|first| scope.spawn(move || play(first, seeds))).collect();
         for thread in threads {
-            probes.add(&thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            counts.add(&thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
     let names: BTreeSet<String> = every_event().into_iter().map(Event::name).collect();
-    let never = probes.never(&names.into_iter().collect::<Vec<_>>());
+    let never = counts.never(&names.into_iter().collect::<Vec<_>>());
+    println!("{seeds} lives: {}", counts.line());
     assert!(seeds < SEEDS || never.is_empty(), "never happened: {}", never.join(", "));
-    println!("{seeds} lives: {}", probes.line());
+    let rare = counts.rare();
+    assert!(seeds < SEEDS || rare.is_empty(), "too seldom: {}", rare.join(", "));
 }
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
 }
 
-fn play(first: u64, seeds: u64) -> Probes {
-    let mut probes = Probes::default();
+fn play(first: u64, seeds: u64) -> Counts {
+    let mut counts = Counts::default();
     for seed in (first..seeds).step_by(THREADS as usize) {
         let life = Life::of(seed);
+        let mut probes = Probes::default();
         let (trace, result) = life.live(&mut probes);
+        counts.add_life(probes);
         if let Err(error) = result {
             tell(seed, &life, &format!("{error:#}"));
         }
@@ -54,7 +58,7 @@ fn play(first: u64, seeds: u64) -> Probes {
             assert!(trace == again, "seed {seed} has two lives");
         }
     }
-    probes
+    counts
 }
 
 /// Fails with the shortest life that breaks the same law.

@@ -82,19 +82,19 @@ impl World {
     }
 
     /// The disk of a controller with a pod of its own is lost and another put in its place, and a person says
-    /// so; never of one without which no majority of the voters would be left.
+    /// so; never of one without which no majority of the voters would be left. Whether there was one.
     ///
     /// # Errors
     /// Where the API server would refuse the word.
-    pub fn lose_controller(&mut self, number: usize) -> Result<()> {
+    pub fn lose_controller(&mut self, number: usize) -> Result<bool> {
         let voting = self.voters().into_iter().filter(|id| self.is_voting(*id));
         let voting: Vec<i32> = voting.collect();
         let dedicated: Vec<i32> = voting.iter().copied().filter(|id| *id >= 10_000).collect();
         let Some(id) = dedicated.get(number % dedicated.len().max(1)).copied() else {
-            return Ok(());
+            return Ok(false);
         };
         if voting.len() - 1 <= self.quorum.len() / 2 {
-            return Ok(());
+            return Ok(false);
         }
         let claims: Vec<String> = self.claims_of(id).map(|(name, _, _)| name.to_owned()).collect();
         self.forget_disruption(id);
@@ -108,7 +108,7 @@ impl World {
             self.change(Kind::PersistentVolumeClaim, &claim, &path, word)?;
         }
         self.yield_pods();
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn record_quorum(
