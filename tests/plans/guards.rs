@@ -7,13 +7,15 @@ use std::sync::Arc;
 use ottla_crds::agent::{AgentState, FormatMode};
 use ottla_crds::kafka_cluster::AllowUnavailable;
 use ottla_crds::kafka_cluster::status::CanaryMemory;
-use ottla_plan::action::{AuthorityStep, Delete, Format, RenewAuthority, RestartPod, Target};
+use ottla_plan::action::{Delete, Format, RestartPod, Target};
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Identity, Kafka, Partitions, Voter, disk_key};
 use ottla_plan::{Action, Desired, Observed, check};
 use ottla_tests::world::{World, manifest};
 use serde_json::json;
 
+#[path = "guards/authority.rs"]
+mod authority;
 #[path = "guards/departure.rs"]
 mod departure;
 #[path = "guards/disks.rs"]
@@ -60,7 +62,7 @@ fn cases(scene: &Scene) -> &'static [Case] {
         },
         Action::Reassign(_) => &departure::REASSIGN,
         Action::Unregister(_) => &departure::UNREGISTER,
-        Action::RenewAuthority(_) => &AUTHORITY,
+        Action::RenewAuthority(_) => &authority::RENEW,
         Action::AddVoter(_) => &quorum::ADD,
         Action::RemoveVoter(_) => &quorum::REMOVE,
         Action::UnregisterController(_) => &quorum::UNREGISTER,
@@ -206,31 +208,6 @@ const DELETE: [Case; 3] = [
     }),
 ];
 
-const AUTHORITY: [Case; 7] = [
-    ("the Secret is what it was", |scene| {
-        let certificates = &mut scene.observed.certificates;
-        certificates.get_mut("orders-broker-1").unwrap().is_of_trusted_authority = false;
-    }),
-    ("every node runs with the step before", |scene| {
-        scene.observed.children.remove(Kind::ConfigMap, "orders-ca").unwrap();
-    }),
-    ("the CA is there", |scene| scene.observed.authority = None),
-    ("it is the step that comes next", |scene| renew(scene).step = AuthorityStep::Retire),
-    ("every node runs with the step before", |scene| {
-        let certificates = &mut scene.observed.certificates;
-        certificates.get_mut("orders-broker-1").unwrap().trusted = false;
-    }),
-    ("every node runs with the step before", |scene| {
-        set_state(scene, 1, AgentState::Starting);
-    }),
-    ("every node runs with the step before", |scene| {
-        let Some(Answer::Known(agent)) = scene.observed.agents.get_mut(&1) else {
-            panic!("agent 1 is silent")
-        };
-        agent.jvm.as_mut().unwrap().authority_serials = vec!["another".to_owned()];
-    }),
-];
-
 #[test]
 fn without_any_one_guard_something_would_be_permitted() {
     let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -241,7 +218,7 @@ fn without_any_one_guard_something_would_be_permitted() {
         added,
         bootstrap,
         deletion,
-        renewal,
+        authority::renewal,
         departure::cordon,
         departure::moves,
         departure::stop,
@@ -391,20 +368,6 @@ fn bootstrap() -> Scene {
     while world.pass().unwrap().changed_something() {}
     world.start_pods();
     scene(world, |action| matches!(action, Action::Format(format) if format.node_id == VOTER))
-}
-
-/// The CA is to be renewed.
-fn renewal() -> Scene {
-    let mut world = up();
-    world.edit(&["metadata", "annotations", "ottla.dev/renew-ca"], json!("1")).unwrap();
-    let is_meant = |action: &&Action| matches!(action, Action::RenewAuthority(_));
-    let action = world.plan().unwrap().actions.iter().find(is_meant).unwrap().clone();
-    Scene { action, desired: world.desired().unwrap(), observed: world.observe() }
-}
-
-fn renew(scene: &mut Scene) -> &mut RenewAuthority {
-    let Action::RenewAuthority(renew) = &mut scene.action else { panic!("no renewal") };
-    renew
 }
 
 /// A configuration that nobody uses is to be deleted.

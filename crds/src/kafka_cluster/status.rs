@@ -184,7 +184,8 @@ pub struct RejectedMemory {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
-    /// `Create`, `Repair`, `Roll`, `ScaleIn`, `MoveReplicas` or `ChangeVoters`.
+    /// `Create`, `Change`, `Repair`, `Roll`, `ScaleIn`, `MoveReplicas`, `ChangeVoters`, `EmptyDisks` or
+    /// `RenewAuthority`.
     pub name: String,
     /// Nodes done; of `MoveReplicas` partitions.
     pub done: i32,

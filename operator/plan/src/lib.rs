@@ -12,6 +12,7 @@ mod configuration;
 pub mod desired;
 mod disks;
 pub mod duration;
+pub mod event;
 pub mod explain;
 pub mod format;
 pub mod identity;

@@ -39,7 +39,7 @@ pub fn status(
         describe(&mut status, desired, report);
     }
     let verdict = Verdict::of(report, failure);
-    status.operation = operation(previous, report, &verdict, now);
+    status.operation = operation(previous, generation, report, &verdict, now);
     status.conditions = verdict
         .conditions()
         .into_iter()
@@ -214,6 +214,7 @@ fn rolled(roll: &Progress, first: Option<&WaitingOn>) -> String {
 
 fn operation(
     previous: &KafkaClusterStatus,
+    generation: Option<i64>,
     report: &Report,
     verdict: &Verdict,
     now: Timestamp,
@@ -246,18 +247,22 @@ fn operation(
     let changes = |one: &WaitingOn| match one {
         WaitingOn::ChangingVoters { .. } => Some(CHANGE_VOTERS),
         WaitingOn::EmptyingDisks { .. } | WaitingOn::DiskCannotLeave { .. } => Some(EMPTY_DISKS),
+        WaitingOn::RenewingAuthority { .. } => Some(RENEW_AUTHORITY),
         _ => None,
     };
     let changed = report.waiting_on.iter().find_map(changes);
     let is_same = |name: &str| match changed {
         Some(changed) => changed == name,
-        None => ![CHANGE_VOTERS, EMPTY_DISKS].contains(&name),
+        None => ![CHANGE_VOTERS, EMPTY_DISKS, RENEW_AUTHORITY].contains(&name),
     };
     let before = before.filter(|one| is_same(&one.name));
     let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
     let name = match (before, changed) {
         (Some(operation), _) => operation.name.clone(),
         (None, Some(changed)) => changed.to_owned(),
+        (None, None) if was_ready && previous.observed_generation != generation => {
+            CHANGE.to_owned()
+        }
         (None, None) if was_ready || previous.operation.is_some() => "Repair".to_owned(),
         (None, None) => "Create".to_owned(),
     };
@@ -272,7 +277,10 @@ fn operation(
 }
 
 const ROLL: &str = "Roll";
+/// Of the spec, where nothing restarts and nothing moves.
+const CHANGE: &str = "Change";
 const CHANGE_VOTERS: &str = "ChangeVoters";
+const RENEW_AUTHORITY: &str = "RenewAuthority";
 const EMPTY_DISKS: &str = "EmptyDisks";
 const SCALE_IN: &str = "ScaleIn";
 const MOVE_REPLICAS: &str = "MoveReplicas";

@@ -1,15 +1,10 @@
-//! Events: what was done that a person should know, and every change of a condition.
-
-use std::collections::BTreeMap;
+//! Publishes events: what was done that a person should know, and every change of a condition.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 use ottla_crds::KafkaCluster;
-use ottla_crds::kafka_cluster::status::{Condition, KafkaClusterStatus};
-use ottla_plan::Action;
-use ottla_plan::action::{AuthorityStep, ConfigChange, MoveReplicas, RaiseFeature, Reassign};
-use ottla_plan::object::Kind;
+use ottla_plan::event::{self, of_action, of_conditions};
 
 use super::status::Written;
 use crate::act::Outcome;
@@ -24,15 +19,13 @@ pub async fn publish(
     outcome: &Outcome,
     written: Option<&Written>,
 ) {
-    let mut events: Vec<Event> = outcome.applied.iter().filter_map(of_action).collect();
+    let mut events: Vec<event::Event> = outcome.applied.iter().filter_map(of_action).collect();
     if let Some(written) = written {
         events.extend(of_conditions(&written.previous, &written.current));
     }
     let reference = cluster.object_ref(&());
-    for mut event in events {
-        if let Some(pod) = &mut event.secondary {
-            pod.namespace.clone_from(&reference.namespace);
-        }
+    for event in events {
+        let event = published(event, &reference);
         let published = context.recorder.publish(&event, &reference);
         match context.leadership.within_tenure(published).await {
             Ok(Ok(())) => {}
@@ -42,146 +35,21 @@ pub async fn publish(
     }
 }
 
-fn of_action(of: &Action) -> Option<Event> {
-    let (reason, verb) = match of {
-        Action::NewIdentity { .. } => ("Identified", "Create"),
-        Action::Format(_) => ("Formatted", "Format"),
-        Action::RestartPod(_) => ("Restarted", "Restart"),
-        Action::AlterConfig(_) => ("Configured", "Configure"),
-        Action::Reassign(_) => ("Moved", "Move"),
-        Action::Cordon { cordoned: true, .. } => ("Cordoned", "Cordon"),
-        Action::Cordon { .. } => ("Uncordoned", "Uncordon"),
-        Action::CordonDisks { folders, .. } if folders.is_empty() => {
-            ("DisksUncordoned", "UncordonDisks")
-        }
-        Action::CordonDisks { .. } => ("DisksCordoned", "CordonDisks"),
-        Action::MoveReplicas(_) => ("ReplicasMoved", "MoveReplicas"),
-        Action::Unregister(_) => ("Unregistered", "Unregister"),
-        Action::UnregisterController(_) => ("ControllerUnregistered", "UnregisterController"),
-        Action::RenewAuthority(_) => ("AuthorityRenewed", "RenewAuthority"),
-        Action::AddVoter(_) => ("VoterAdded", "AddVoter"),
-        Action::RemoveVoter(_) => ("VoterRemoved", "RemoveVoter"),
-        Action::RaiseFeature(_) => ("FeatureSwitchedOn", "SwitchOn"),
-        Action::Delete(delete) if delete.kind == Kind::StatefulSet => ("Stopped", "Stop"),
-        Action::Delete(delete) if delete.kind == Kind::PersistentVolumeClaim => {
-            ("ClaimDeleted", "Delete")
-        }
-        Action::IssueLeaf(leaf) if leaf.replaces.is_some() => ("CertificateRenewed", "Renew"),
-        _ => return None,
-    };
-    let action = match of {
-        Action::AlterConfig(changes) => configured(verb, changes),
-        Action::Reassign(reassign) => moved(verb, reassign),
-        Action::Cordon { broker, .. } => format!("{verb} broker {broker}"),
-        Action::CordonDisks { broker, folders, .. } => {
-            format!("{verb} of broker {broker}: {}", folders.len())
-        }
-        Action::MoveReplicas(moves) => copied(verb, moves),
-        Action::Unregister(unregister) => format!("{verb} broker {}", unregister.broker),
-        Action::UnregisterController(unregister) => format!("{verb} {}", unregister.id),
-        Action::AddVoter(change) | Action::RemoveVoter(change) => format!("{verb} {}", change.id),
-        Action::RaiseFeature(RaiseFeature { raise, .. }) => {
-            format!("{verb} {} {}", raise.feature, raise.to)
-        }
-        Action::Delete(delete) => format!("{verb} {}", delete.target.name),
-        Action::RenewAuthority(renew) => match renew.step {
-            AuthorityStep::Introduce { .. } => format!("{verb} Introduce"),
-            AuthorityStep::Switch => format!("{verb} Switch"),
-            AuthorityStep::Retire => format!("{verb} Retire"),
-        },
-        _ => verb.to_owned(),
-    };
-    let event = event(EventType::Normal, reason, &action, of.describe());
-    Some(Event { secondary: pod_of(of), ..event })
-}
-
-/// Kubernetes refuses events with longer actions.
-const ACTION_BYTES_MAX: usize = 128;
-
-/// Kubernetes counts events as one that have the same reason and action, and shows the first alone.
-fn configured(verb: &str, changes: &BTreeMap<String, ConfigChange>) -> String {
-    let default = || "default".to_owned();
-    let values = changes
-        .iter()
-        .map(|(key, change)| format!("{key}={}", change.to.clone().unwrap_or_else(default)));
-    let text = format!("{verb} {}", values.collect::<Vec<_>>().join(","));
-    cut(text, ACTION_BYTES_MAX)
-}
-
-fn copied(verb: &str, moves: &MoveReplicas) -> String {
-    let each =
-        moves.moves.values().flatten().flat_map(|(topic, numbers)| {
-            numbers.iter().map(move |number| format!("{topic}-{number}"))
-        });
-    let each = each.collect::<Vec<_>>().join(",");
-    cut(format!("{verb} of broker {} {each}", moves.broker), ACTION_BYTES_MAX)
-}
-
-fn moved(verb: &str, reassign: &Reassign) -> String {
-    let each = reassign.partitions.iter().flat_map(|(topic, partitions)| {
-        partitions.keys().map(move |index| format!("{topic}-{index}"))
-    });
-    cut(format!("{verb} {}", each.collect::<Vec<_>>().join(",")), ACTION_BYTES_MAX)
-}
-
-/// The pod that an action is about. Kubernetes counts events as one unless they differ in it.
-fn pod_of(action: &Action) -> Option<ObjectReference> {
-    let (name, uid) = match action {
-        Action::Format(format) => (format.host.split('.').next()?.to_owned(), &format.pod_uid),
-        Action::RestartPod(restart) => (restart.pod.name.clone(), &restart.pod.uid),
-        _ => return None,
-    };
-    Some(ObjectReference {
+/// As Kubernetes takes it.
+fn published(event: event::Event, of: &ObjectReference) -> Event {
+    let pod = |(name, uid)| ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Pod".to_owned()),
         name: Some(name),
-        uid: Some(uid.clone()),
+        namespace: of.namespace.clone(),
+        uid: Some(uid),
         ..ObjectReference::default()
-    })
-}
-
-/// A condition speaks when it turns, or when its reason does; a new wording alone is no event.
-fn of_conditions(previous: &KafkaClusterStatus, current: &KafkaClusterStatus) -> Vec<Event> {
-    let told = |condition: &&Condition| {
-        let before = previous.conditions.iter().find(|before| before.type_ == condition.type_);
-        before.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
     };
-    current
-        .conditions
-        .iter()
-        .filter(told)
-        .filter_map(|condition| match (condition.type_.as_str(), condition.status.as_str()) {
-            ("Ready", "True") => Some((EventType::Normal, condition)),
-            ("Ready", _) if !stalled(current) => Some((EventType::Normal, condition)),
-            ("Stalled", "True") => Some((EventType::Warning, condition)),
-            _ => None,
-        })
-        .map(|(type_, condition)| {
-            event(type_, &condition.reason, "Reconcile", condition.message.clone())
-        })
-        .collect()
-}
-
-fn stalled(status: &KafkaClusterStatus) -> bool {
-    status.conditions.iter().any(|c| c.type_ == "Stalled" && c.status == "True")
-}
-
-/// Kubernetes refuses events with longer notes.
-const NOTE_BYTES_MAX: usize = 1024;
-
-fn cut(mut text: String, bytes_max: usize) -> String {
-    while text.len() > bytes_max {
-        text.pop();
-    }
-    text
-}
-
-fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
     Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(cut(note, NOTE_BYTES_MAX)),
-        action: action.to_owned(),
-        secondary: None,
+        type_: if event.is_warning { EventType::Warning } else { EventType::Normal },
+        reason: event.reason,
+        action: event.action,
+        note: Some(event.note),
+        secondary: event.pod.map(pod),
     }
 }

@@ -1,9 +1,10 @@
 //! Plan twice: passes are made until nothing is left to do, and then nothing may be left to do.
 
 use anyhow::{Result, bail};
+use ottla_plan::event::{self, Event};
 use ottla_plan::explain;
 
-use crate::world::World;
+use crate::world::{Outcome, World};
 
 /// More passes than any change needs.
 const PASSES_MAX: usize = 12;
@@ -42,15 +43,18 @@ const ROUNDS_MAX: usize = 100;
 /// # Errors
 /// A broken law, or a world that does not come to rest.
 pub fn live(world: &mut World) -> Result<String> {
-    let (mut text, mut said) = (String::new(), String::new());
+    let (mut text, mut got) = (String::new(), String::new());
     for _ in 0..ROUNDS_MAX {
+        let before = world.status();
         let outcome = world.pass()?;
-        outcome.done.iter().for_each(|line| text.push_str(&format!("did   {line}\n")));
+        outcome.done.iter().for_each(|line| text.push_str(&told(&outcome, line)));
         outcome.not_done.iter().for_each(|line| text.push_str(&format!("fail  {line}\n")));
-        let says = headline(world);
-        if says != said {
-            text.push_str(&format!("says  {says}\n"));
-            said = says;
+        let turned = event::of_conditions(&before, &world.status());
+        turned.iter().for_each(|one| text.push_str(&spelled(one, &one.note)));
+        let gets = row(world);
+        if gets != got {
+            text.push_str(&format!("get   {gets}\n"));
+            got = gets;
         }
         if !outcome.changed_something() {
             let before = world.observe();
@@ -67,9 +71,33 @@ pub fn live(world: &mut World) -> Result<String> {
     bail!("the world does not come to rest:\n{text}");
 }
 
-/// What `kubectl get` shows: the condition Ready.
-fn headline(world: &World) -> String {
-    let conditions = world.status().conditions;
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-    ready.map(|one| format!("{} {}: {}", one.status, one.reason, one.message)).unwrap_or_default()
+/// What was done, as the event that tells of it, if there is one.
+fn told(outcome: &Outcome, line: &str) -> String {
+    match outcome.events.iter().find(|event| line.starts_with(&event.note)) {
+        Some(event) => spelled(event, line),
+        None => format!("did   {line}\n"),
+    }
+}
+
+fn spelled(event: &Event, note: &str) -> String {
+    let warning = if event.is_warning { "Warning " } else { "" };
+    format!("event {warning}{}: {note}\n", event.reason)
+}
+
+/// What `kubectl get` shows (the columns Ready, Brokers, Controllers, Status and Waiting on), and how far
+/// `status.operation` is.
+fn row(world: &World) -> String {
+    let status = world.status();
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let (is_ready, reason) =
+        ready.map(|one| (one.status.as_str(), one.reason.as_str())).unwrap_or_default();
+    let summary = status.summary.unwrap_or_default();
+    let mut row = format!("{is_ready} {} {} {reason}", summary.brokers, summary.controllers);
+    if let Some(waiting_on) = summary.waiting_on {
+        row.push_str(&format!(": {waiting_on}"));
+    }
+    if let Some(operation) = status.operation {
+        row.push_str(&format!(" [{} {}/{}]", operation.name, operation.done, operation.of));
+    }
+    row
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use ottla_crds::agent::DiskMeta;
 use ottla_plan::action::{HeldBack, Leaf, RestartPod, Unregister};
 use ottla_plan::certificate::LEAF_LIFE_SECONDS;
+use ottla_plan::event::{self, Event};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{Certificate, disk_key};
@@ -37,6 +38,8 @@ pub enum Mishap {
 pub struct Outcome {
     /// What was done.
     pub done: Vec<String>,
+    /// Events that tell of it.
+    pub events: Vec<Event>,
     /// What was not done, and why.
     pub not_done: Vec<String>,
     /// Whether something else than before is remembered, so that the next pass may plan otherwise.
@@ -50,6 +53,11 @@ impl Outcome {
     #[must_use]
     pub fn changed_something(&self) -> bool {
         self.remembered || !self.done.is_empty()
+    }
+
+    fn did(&mut self, action: &Action, text: String) {
+        self.done.push(text);
+        self.events.extend(event::of_action(action));
     }
 }
 
@@ -188,7 +196,7 @@ impl World {
                     return vec![HeldBack::Everything];
                 }
                 match heard.and_then(|answer| answer) {
-                    Ok(()) => outcome.done.push(text),
+                    Ok(()) => outcome.did(action, text),
                     Err(refused) => {
                         self.note_stranger(action, &refused);
                         outcome.not_done.push(format!("{text}: {refused}"));
@@ -343,7 +351,7 @@ impl World {
                 return Ok(());
             }
             match heard {
-                Ok(()) => outcome.done.push(text),
+                Ok(()) => outcome.did(action, text),
                 Err(refused) => outcome.not_done.push(format!("{text}: {refused}")),
             }
         }
