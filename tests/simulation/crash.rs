@@ -110,6 +110,66 @@ fn first_disks_that_go_survive_a_crash_at_every_write() {
     survives(dedicated, &["spec", "controllers", "storage", "volumes"], &other);
 }
 
+/// Called back wherever the operator was when it died, an edit leaves nothing behind: no move, no cordon, no limit, no
+/// vote, and no node without its disk.
+#[test]
+fn edits_that_are_called_back_survive_a_crash_at_every_write() {
+    let colocated = Birth { oldest: false, dedicated: false, five: false };
+    let five = Birth { five: true, ..colocated };
+    let dedicated = Birth { dedicated: true, ..colocated };
+    let disk = |name: &str| json!([{ "name": name, "size": "2Gi" }]);
+    let cases: [(Birth, &[&str], Value, Value); 5] = [
+        (five, &["spec", "brokers", "replicas"], json!(3), json!(5)),
+        (five, &["spec", "brokers", "excludedIds"], json!([3]), json!([])),
+        (dedicated, &["spec", "controllers", "replicas"], json!(5), json!(3)),
+        (dedicated, &["spec", "controllers", "storage", "volumes"], disk("d1"), disk("d0")),
+        (colocated, &["spec", "brokers", "storage", "volumes"], disk("d1"), disk("d0")),
+    ];
+    for (birth, path, after, back) in cases {
+        for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused]
+        {
+            let mut write = 0;
+            while called_back_at(birth, path, (&after, &back), (write, mishap)) {
+                write += 1;
+            }
+            assert!(write > 5, "only {write} writes were disturbed");
+        }
+    }
+}
+
+/// Whether there was such a write.
+fn called_back_at(
+    birth: Birth,
+    path: &[&str],
+    (after, back): (&Value, &Value),
+    (write, mishap): (usize, Mishap),
+) -> bool {
+    let mut world = born(birth).clone();
+    world.edit(path, after.clone()).unwrap();
+    if !disturbed(&mut world, write, mishap) {
+        return false;
+    }
+    world.edit(path, back.clone()).unwrap();
+    let (mut probes, mut trace) = (Probes::default(), Vec::new());
+    if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
+        panic!("{path:?} {mishap:?} at write {write}: {error:#}\n{}", trace.join("\n"));
+    }
+    true
+}
+
+/// Brokers and disks whose claims go with them.
+#[test]
+fn claims_that_go_survive_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: false, five: true };
+    let mut reclaiming = born(birth).clone();
+    let reclaim = json!({ "whenScaled": "Delete" });
+    reclaiming.edit(&["spec", "brokers", "storage", "reclaim"], reclaim).unwrap();
+    settle(&mut reclaiming, &mut Probes::default(), &mut Vec::new()).unwrap();
+    survives_in(&reclaiming, &["spec", "brokers", "replicas"], &json!(3));
+    let other = json!([{ "name": "d1", "size": "2Gi" }]);
+    survives_in(&reclaiming, &["spec", "brokers", "storage", "volumes"], &other);
+}
+
 /// Named again wherever the operator was when it died, with and without another edit, a disk is there in the
 /// end, and takes new replicas.
 #[test]
