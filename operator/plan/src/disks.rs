@@ -35,11 +35,25 @@ pub(crate) fn leaving<'a>(
     let claimed = claims.map(|claim| (claim.node_id, claim.volume.as_str()));
     for (id, volume) in on_record.chain(claimed) {
         let wished = desired.group(quorum::group(id)).asks_for(volume);
-        if !wished && is_mounted(desired, observed, id, volume) {
+        let is_there = || {
+            is_mounted(desired, observed, id, volume)
+                || is_called_back(desired, observed, id, volume)
+        };
+        if !wished && is_there() {
             found.entry(id).or_default().insert(volume);
         }
     }
     found
+}
+
+/// Whether a node that was about to go on without the disk that it votes with needs it again: the others have lost
+/// their majority meanwhile, and it has one of few good metadata logs.
+fn is_called_back(desired: &Desired, observed: &Observed, id: i32, volume: &str) -> bool {
+    let claim = observed.claims.get(&desired.names.claim(&of_id(id), volume));
+    claim.is_some_and(|claim| !claim.terminating)
+        && voting_disk(observed, id).is_some_and(|name| name == volume)
+        && !runs(observed, id)
+        && !others_have_metadata(observed, id)
 }
 
 /// Disks that are on record, or that were permitted to be formatted.
@@ -251,7 +265,8 @@ pub(crate) fn is_released(
     (group, id): (Group, i32),
     volume: &str,
 ) -> bool {
-    let is_metadata = metadata_disk(desired, observed, id).is_none_or(|name| name == volume);
+    let is_metadata = metadata_disk(desired, observed, id).is_none_or(|name| name == volume)
+        || voting_disk(observed, id).is_some_and(|name| name == volume);
     if is_metadata && !metadata_may_move(desired, observed, id) {
         return false;
     }

@@ -127,13 +127,14 @@ impl World {
 
     /// A pod is told to end. Where everything takes its time it is still there for a while.
     pub(super) fn end_pod(&mut self, id: i32) {
-        // A node that Kafka has never heard of is missed by nobody.
-        let is_known = self.registered.contains(&id) || self.is_voting(id);
+        // A node that Kafka does not hear of, or never did, is missed by nobody for that.
+        let serves = self.pods.get(&id).is_some_and(|pod| pod.heard);
+        let is_missed = (serves && self.registered.contains(&id)) || self.is_voting(id);
         let Some(gradual) = &mut self.gradual else {
             self.remove_pod(id);
             return;
         };
-        if is_known {
+        if is_missed {
             gradual.disrupted.insert(id);
             gradual.stopped.insert(id);
         }
