@@ -35,7 +35,7 @@ pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
     }
     if let [.., (time, memory), (time_of_ten, memory_of_ten)] = each_broker[..] {
         let growth = |what: &str, before: f64, after: f64| {
-            Figure::new(&format!("plan_growth_of_{what}"), after / before, "times")
+            Figure::new(&format!("plan_growth_of_{what}"), after / before, "x")
                 .at_most(LIMIT_GROWTH)
         };
         figures.push(growth("time", time, time_of_ten));

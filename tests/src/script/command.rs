@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use ottla_crds::agent::AgentState;
+use ottla_crds::kafka_cluster::status::Operation;
 use ottla_plan::explain;
 use ottla_plan::object::Kind;
 use serde_json::Value;
@@ -184,12 +185,20 @@ fn objects(world: &World) -> String {
 
 /// The conditions, as `kubectl describe` shows them.
 fn status(world: &World) -> String {
-    let conditions = world.status().conditions;
-    let lines = conditions.iter().map(|condition| {
+    let status = world.status();
+    let lines = status.conditions.iter().map(|condition| {
         format!(
             "{}={} {}: {}\n",
             condition.type_, condition.status, condition.reason, condition.message
         )
     });
-    lines.collect()
+    lines.chain(status.operation.as_ref().map(operation)).collect()
+}
+
+/// `status.operation`: how far it is, and since when it waits for what.
+fn operation(operation: &Operation) -> String {
+    let Operation { name, done, of, since, .. } = operation;
+    let waits = operation.waiting_since.as_ref().zip(operation.waiting_on.as_ref());
+    let waits = waits.map(|(since, what)| format!(", since {since}: {what}")).unwrap_or_default();
+    format!("operation {name} {done}/{of} since {since}{waits}\n")
 }
