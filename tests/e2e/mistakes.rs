@@ -210,8 +210,11 @@ pub(crate) fn of_running() -> Vec<Mistake> {
             json!("fast"),
             "storageClassName cannot be changed",
         ),
-        (VOLUMES, json!([volume("d1")]), "the first disk must stay the first"),
-        (VOLUMES, json!([volume("d1"), volume("d0")]), "the first disk must stay the first"),
+        (
+            VOLUMES,
+            json!([volume("d1"), volume("d0")]),
+            "the first disk stays the first, or is left out",
+        ),
         (VOLUMES, json!([]), "should have at least 1 items"),
         ("/spec/version", json!("4.2.1"), "choose one of 4.3.1, 4.4.0"),
         (
