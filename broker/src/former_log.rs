@@ -1,5 +1,5 @@
-//! A metadata log that is left from when another disk of this node had it. Kafka ends at its start where it finds
-//! two (`MetaPropertiesEnsemble`), and the one that it is not told of is behind.
+//! A metadata log that is left from when another disk of this node had it. Kafka ends at its start where it finds one
+//! anywhere but where it is told to (`KafkaRaftServer.initializeLogDirs`).
 
 use std::fs;
 use std::io;
