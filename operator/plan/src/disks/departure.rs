@@ -40,9 +40,8 @@ pub(crate) struct Steps {
 /// Plans the next step. A broker that gives disks away is remembered before anything is done, so that it is
 /// asked what lies on them.
 pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> Steps {
-    let before = observed.traces().disks.clone();
     let Some(kafka) = observed.kafka.known().filter(|kafka| kafka.leader.is_some()) else {
-        return Steps { memory: before, ..Steps::default() };
+        return Steps { memory: observed.traces().disks.clone(), ..Steps::default() };
     };
     let leaving = leaving(desired, observed);
     let mut steps = brokers(desired, observed, kafka, nodes, &leaving);
@@ -76,11 +75,16 @@ fn brokers(
         }
     }
     let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
-    // The only controllers cannot give their disks away, and nobody else waits for them.
-    let has_to_stay = |id: i32| desired.voters < 3 && quorum::votes(observed, id);
-    let order = |id: &&i32| (has_to_stay(**id), !kafka.is_alive(**id), **id);
+    // Nobody waits for a controller that cannot give its disk away.
+    let order =
+        |id: &&i32| (keeps_its_metadata(desired, observed, **id), !kafka.is_alive(**id), **id);
     let next = leaving.keys().filter(stays).min_by_key(order);
     next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
+}
+
+/// Whether a node is one of so few controllers that none may come back as another one.
+fn keeps_its_metadata(desired: &Desired, observed: &Observed, id: i32) -> bool {
+    desired.voters < 3 && quorum::votes(observed, id)
 }
 
 /// Disks of controllers with pods of their own that go on voting with another one: nothing is left on them.
@@ -291,9 +295,8 @@ impl<'a> Case<'a> {
         let left: usize = self.leaving(folders).map(count).sum();
         let cordoned = self.still.iter().all(|name| is_cordoned(Some(folders), name));
         let metadata = disks::metadata_disk(self.desired, self.observed, self.node.id);
-        let votes = quorum::votes(self.observed, self.node.id);
         let holds_metadata = metadata.is_some_and(|name| self.still.contains(&name));
-        if holds_metadata && votes && self.desired.voters < 3 {
+        if holds_metadata && keeps_its_metadata(self.desired, self.observed, self.node.id) {
             return self.stuck(FEW_VOTERS);
         }
         if left == 0 {
