@@ -63,7 +63,7 @@ fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
     survives(birth, &path, &json!(5));
     let mut five = born(birth).clone();
     five.edit(&path, json!(5)).unwrap();
-    settle(&mut five, &mut Probes::default(), &mut Vec::new()).unwrap();
+    rests(&mut five, "five");
     survives_in(&five, &path, &json!(3));
 }
 
@@ -75,7 +75,7 @@ fn controllers_that_kafka_forgets_survive_a_crash_at_every_write() {
     let mut five = born(birth).clone();
     for (path, value) in [(&["spec", "version"][..], json!("4.4.0")), (&path, json!(5))] {
         five.edit(path, value).unwrap();
-        settle(&mut five, &mut Probes::default(), &mut Vec::new()).unwrap();
+        rests(&mut five, "five");
     }
     survives_in(&five, &path, &json!(3));
 }
@@ -120,7 +120,7 @@ fn claims_that_go_survive_a_crash_at_every_write() {
     let mut reclaiming = born(birth).clone();
     let reclaim = json!({ "whenScaled": "Delete" });
     reclaiming.edit(&["spec", "brokers", "storage", "reclaim"], reclaim).unwrap();
-    settle(&mut reclaiming, &mut Probes::default(), &mut Vec::new()).unwrap();
+    rests(&mut reclaiming, "claims go");
     survives_in(&reclaiming, &["spec", "brokers", "replicas"], &json!(3));
     let other = json!([{ "name": "d1", "size": "2Gi" }]);
     survives_in(&reclaiming, &["spec", "brokers", "storage", "volumes"], &other);
@@ -178,7 +178,7 @@ fn lose_unseen(world: &mut World, broker: i32, claim: &str) {
     let uid = world.store().get(Kind::PersistentVolumeClaim, claim).unwrap().uid.clone();
     let path = ["metadata", "annotations", "ottla.dev/accept-lost-disk"];
     world.change(Kind::PersistentVolumeClaim, claim, &path, uid.into()).unwrap();
-    settle(world, &mut Probes::default(), &mut Vec::new()).unwrap();
+    rests(world, "a declared loss");
 }
 
 #[test]
@@ -200,14 +200,7 @@ fn an_upgrade_survives_a_crash_at_every_write() {
 fn a_canary_goes_back_whatever_write_fails() {
     for dedicated in [false, true] {
         let birth = Birth { oldest: false, dedicated, five: false };
-        for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused]
-        {
-            let mut write = 0;
-            while canary_failed(birth, write, mishap) {
-                write += 1;
-            }
-            assert!(write > 5, "only {write} writes were disturbed");
-        }
+        at_every_write(&Mishap::ALL, |write, mishap| canary_failed(birth, write, mishap));
     }
 }
 
@@ -238,14 +231,32 @@ fn survives(birth: Birth, path: &[&str], value: &Value) {
 fn survives_in(world: &World, path: &[&str], value: &Value) {
     let end = |mishap| end(world, path, value, mishap);
     let undisturbed = end(None).expect("an operation without any mishap");
-    for mishap in [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused] {
+    at_every_write(&Mishap::ALL, |write, mishap| {
+        let end = end(Some((write, mishap)));
+        if let Some(end) = &end {
+            assert_eq!(*end, undisturbed, "{mishap:?} at write {write}");
+        }
+        end.is_some()
+    });
+}
+
+/// Lives through an operation with each of these mishaps at each of its writes, until it has no such write.
+fn at_every_write(mishaps: &[Mishap], has_write: impl Fn(usize, Mishap) -> bool) {
+    for mishap in mishaps {
         let mut write = 0;
-        while let Some(end) = end(Some((write, mishap))) {
-            assert_eq!(end, undisturbed, "{mishap:?} at write {write}");
+        while has_write(write, *mishap) {
             write += 1;
             assert!(write < WRITES_MAX, "the operation has no end");
         }
         assert!(write > 5, "only {write} writes were disturbed");
+    }
+}
+
+/// The world comes to rest, or the test fails with all that happened.
+fn rests(world: &mut World, after: &str) {
+    let mut trace = Vec::new();
+    if let Err(error) = settle(world, &mut Probes::default(), &mut trace) {
+        panic!("{after}: {error:#}\n{}", trace.join("\n"));
     }
 }
 
@@ -293,10 +304,7 @@ fn end(
     if !met {
         return None;
     }
-    let (mut probes, mut trace) = (Probes::default(), Vec::new());
-    if let Err(error) = settle(&mut world, &mut probes, &mut trace) {
-        panic!("{mishap:?}: {error:#}\n{}", trace.join("\n"));
-    }
+    rests(&mut world, &format!("{mishap:?}"));
     Some(End::of(&world))
 }
 

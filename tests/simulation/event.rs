@@ -180,5 +180,5 @@ impl Event {
 }
 
 fn mishap(rng: &mut Rng) -> Mishap {
-    [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused][rng.usize(0..4)]
+    Mishap::ALL[rng.usize(0..4)]
 }

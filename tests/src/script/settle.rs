@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use ottla_plan::event::{self, Event};
 use ottla_plan::explain;
 
-use crate::world::{Outcome, World};
+use crate::world::World;
 
 /// More passes than any change needs.
 const PASSES_MAX: usize = 12;
@@ -47,7 +47,12 @@ pub fn live(world: &mut World) -> Result<String> {
     for _ in 0..ROUNDS_MAX {
         let before = world.status();
         let outcome = world.pass()?;
-        outcome.done.iter().for_each(|line| text.push_str(&told(&outcome, line)));
+        for (line, event) in outcome.done.iter().zip(&outcome.events) {
+            text.push_str(&match event {
+                Some(event) => spelled(event, line),
+                None => format!("did   {line}\n"),
+            });
+        }
         outcome.not_done.iter().for_each(|line| text.push_str(&format!("fail  {line}\n")));
         let turned = event::of_conditions(&before, &world.status());
         turned.iter().for_each(|one| text.push_str(&spelled(one, &one.note)));
@@ -69,14 +74,6 @@ pub fn live(world: &mut World) -> Result<String> {
         }
     }
     bail!("the world does not come to rest:\n{text}");
-}
-
-/// What was done, as the event that tells of it, if there is one.
-fn told(outcome: &Outcome, line: &str) -> String {
-    match outcome.events.iter().find(|event| line.starts_with(&event.note)) {
-        Some(event) => spelled(event, line),
-        None => format!("did   {line}\n"),
-    }
 }
 
 fn spelled(event: &Event, note: &str) -> String {

@@ -33,13 +33,19 @@ pub enum Mishap {
     Refused,
 }
 
+impl Mishap {
+    /// Every one there is.
+    pub const ALL: [Mishap; 4] =
+        [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::LostReply, Mishap::Refused];
+}
+
 /// What came of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// What was done.
     pub done: Vec<String>,
-    /// Events that tell of it.
-    pub events: Vec<Event>,
+    /// The events that tell of it, one for each that was done, if any does.
+    pub events: Vec<Option<Event>>,
     /// What was not done, and why.
     pub not_done: Vec<String>,
     /// Whether something else than before is remembered, so that the next pass may plan otherwise.
@@ -57,7 +63,7 @@ impl Outcome {
 
     fn did(&mut self, action: &Action, text: String) {
         self.done.push(text);
-        self.events.extend(event::of_action(action));
+        self.events.push(event::of_action(action));
     }
 }
 
