@@ -13,11 +13,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[path = "simulation/crash.rs"]
 mod crash;
+#[path = "simulation/edit.rs"]
+mod edit;
 #[path = "simulation/event.rs"]
 mod event;
 #[path = "simulation/life.rs"]
 mod life;
 #[path = "simulation/probes.rs"]
 mod probes;
+#[path = "simulation/rest.rs"]
+mod rest;
 #[path = "simulation/seeds.rs"]
 mod seeds;

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 #[path = "crash/again.rs"]
 mod again;
 
-use super::life::{Birth, born, settle};
+use super::life::{Birth, born};
 use super::probes::Probes;
+use super::rest::settle;
 
 /// More writes than any operation here has.
 const WRITES_MAX: usize = 600;
@@ -23,7 +24,7 @@ const WRITES_MAX: usize = 600;
 fn a_roll_survives_a_crash_at_every_write() {
     let config = json!({ "log.retention.hours": "7", "message.max.bytes": "2000000" });
     for dedicated in [false, true] {
-        survives(Birth { oldest: false, dedicated, five: false }, &["spec", "config"], &config);
+        survives(Birth { oldest: false, dedicated, brokers: 3 }, &["spec", "config"], &config);
     }
 }
 
@@ -31,7 +32,7 @@ fn a_roll_survives_a_crash_at_every_write() {
 fn brokers_that_leave_survive_a_crash_at_every_write() {
     for dedicated in [false, true] {
         survives(
-            Birth { oldest: false, dedicated, five: true },
+            Birth { oldest: false, dedicated, brokers: 5 },
             &["spec", "brokers", "replicas"],
             &json!(3),
         );
@@ -41,16 +42,26 @@ fn brokers_that_leave_survive_a_crash_at_every_write() {
 #[test]
 fn brokers_that_join_survive_a_crash_at_every_write() {
     survives(
-        Birth { oldest: false, dedicated: false, five: false },
+        Birth { oldest: false, dedicated: false, brokers: 3 },
         &["spec", "brokers", "replicas"],
         &json!(4),
+    );
+}
+
+/// Kafka's own topics get as many replicas as there are brokers now.
+#[test]
+fn brokers_that_join_one_alone_survive_a_crash_at_every_write() {
+    survives(
+        Birth { oldest: false, dedicated: false, brokers: 1 },
+        &["spec", "brokers", "replicas"],
+        &json!(3),
     );
 }
 
 #[test]
 fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
     survives(
-        Birth { oldest: false, dedicated: false, five: true },
+        Birth { oldest: false, dedicated: false, brokers: 5 },
         &["spec", "brokers", "excludedIds"],
         &json!([3]),
     );
@@ -58,7 +69,7 @@ fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
 
 #[test]
 fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let path = ["spec", "controllers", "replicas"];
     survives(birth, &path, &json!(5));
     let mut five = born(birth).clone();
@@ -70,7 +81,7 @@ fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
 /// Kafka forgets those that left, whatever is lost on the way: at rest it knows no others than vote.
 #[test]
 fn controllers_that_kafka_forgets_survive_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let path = ["spec", "controllers", "replicas"];
     let mut five = born(birth).clone();
     for (path, value) in [(&["spec", "version"][..], json!("4.4.0")), (&path, json!(5))] {
@@ -83,7 +94,7 @@ fn controllers_that_kafka_forgets_survive_a_crash_at_every_write() {
 /// The vote of the lost disk goes, and that of the new one comes, whatever is lost on the way.
 #[test]
 fn the_lost_disk_of_a_voter_survives_a_crash_at_every_write() {
-    let mut lost = born(Birth { oldest: false, dedicated: true, five: false }).clone();
+    let mut lost = born(Birth { oldest: false, dedicated: true, brokers: 3 }).clone();
     lost.lose_controller(1).unwrap();
     survives_in(&lost, &["metadata", "annotations", "seen"], &json!("1"));
 }
@@ -92,13 +103,13 @@ fn the_lost_disk_of_a_voter_survives_a_crash_at_every_write() {
 fn controllers_that_get_pods_of_their_own_survive_a_crash_at_every_write() {
     let storage = json!({ "volumes": [{ "name": "d0", "size": "1Gi" }] });
     let dedicated = json!({ "placement": "Dedicated", "replicas": 3, "storage": storage });
-    let birth = Birth { oldest: false, dedicated: false, five: false };
+    let birth = Birth { oldest: false, dedicated: false, brokers: 3 };
     survives(birth, &["spec", "controllers"], &dedicated);
 }
 
 #[test]
 fn disks_that_come_and_go_survive_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let volumes = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d2", "size": "2Gi" }]);
     survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
 }
@@ -107,16 +118,16 @@ fn disks_that_come_and_go_survive_a_crash_at_every_write() {
 #[test]
 fn first_disks_that_go_survive_a_crash_at_every_write() {
     let other = json!([{ "name": "d1", "size": "2Gi" }]);
-    let colocated = Birth { oldest: false, dedicated: false, five: false };
+    let colocated = Birth { oldest: false, dedicated: false, brokers: 3 };
     survives(colocated, &["spec", "brokers", "storage", "volumes"], &other);
-    let dedicated = Birth { oldest: false, dedicated: true, five: false };
+    let dedicated = Birth { oldest: false, dedicated: true, brokers: 3 };
     survives(dedicated, &["spec", "controllers", "storage", "volumes"], &other);
 }
 
 /// Brokers and disks whose claims go with them.
 #[test]
 fn claims_that_go_survive_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: false, five: true };
+    let birth = Birth { oldest: false, dedicated: false, brokers: 5 };
     let mut reclaiming = born(birth).clone();
     let reclaim = json!({ "whenScaled": "Delete" });
     reclaiming.edit(&["spec", "brokers", "storage", "reclaim"], reclaim).unwrap();
@@ -133,7 +144,7 @@ fn a_disk_that_is_lost_before_it_was_seen_is_not_formatted_again() {
     let volumes = ["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" }));
     let (mut write, mut lost) = (0, 0);
     loop {
-        let mut world = born(Birth { oldest: false, dedicated: true, five: false }).clone();
+        let mut world = born(Birth { oldest: false, dedicated: true, brokers: 3 }).clone();
         world.edit(&["spec", "brokers", "storage", "volumes"], json!(volumes)).unwrap();
         if !disturbed(&mut world, write, Mishap::CrashAfter) {
             break;
@@ -183,14 +194,14 @@ fn lose_unseen(world: &mut World, broker: i32, claim: &str) {
 
 #[test]
 fn another_ca_survives_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: false, five: false };
+    let birth = Birth { oldest: false, dedicated: false, brokers: 3 };
     survives(birth, &["metadata", "annotations", "ottla.dev/renew-ca"], &json!("1"));
 }
 
 #[test]
 fn an_upgrade_survives_a_crash_at_every_write() {
     for dedicated in [false, true] {
-        let birth = Birth { oldest: false, dedicated, five: false };
+        let birth = Birth { oldest: false, dedicated, brokers: 3 };
         survives(birth, &["spec", "version"], &json!("4.4.0"));
     }
 }
@@ -199,7 +210,7 @@ fn an_upgrade_survives_a_crash_at_every_write() {
 #[test]
 fn a_canary_goes_back_whatever_write_fails() {
     for dedicated in [false, true] {
-        let birth = Birth { oldest: false, dedicated, five: false };
+        let birth = Birth { oldest: false, dedicated, brokers: 3 };
         at_every_write(&Mishap::ALL, |write, mishap| canary_failed(birth, write, mishap));
     }
 }

@@ -1,22 +1,19 @@
-//! One simulated life: a cluster that runs, what happens to it, and how it comes to rest.
+//! One simulated life: a cluster that runs, and what happens to it.
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fastrand::Rng;
-use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
-use ottla_plan::{Plan, WaitingOn, release};
-use ottla_tests::world::{BAD_OPTION, Outcome, Seen, World, manifest};
-use serde_json::{Value, json};
+use ottla_plan::Plan;
+use ottla_tests::world::{Outcome, Seen, World, manifest};
 
+use super::edit::edit;
 use super::event::Event;
 use super::probes::Probes;
+use super::rest::{note, settle};
 
 /// How many events a life has.
 const EVENTS: std::ops::Range<usize> = 12..60;
-
-/// More rounds than eight rolls of ten nodes need, each with a step of every pod: two other CAs take six.
-const ROUNDS_MAX: usize = 1000;
 
 /// A life that a seed stands for.
 #[derive(Clone, Debug)]
@@ -26,13 +23,15 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// The life of a seed, always the same. It begins with a change of the spec: in a cluster of five
-    /// brokers of how many there are.
+    /// The life of a seed, always the same. It begins with a change of the spec: in a cluster of one
+    /// or five brokers of how many there are.
     pub(crate) fn of(seed: u64) -> Life {
         let mut rng = Rng::with_seed(seed);
-        let birth = Birth::ALL[rng.usize(0..Birth::ALL.len())];
+        let often = Birth::ALL.len() - 1;
+        let birth = Birth::ALL[if seed % 20 == 2 { often } else { rng.usize(0..often) }];
         let number = rng.u8(..);
-        let first = if birth.five { Event::Scale(number) } else { Event::Configure(number) };
+        let first =
+            if birth.brokers == 3 { Event::Configure(number) } else { Event::Scale(number) };
         let mut events = vec![first, Event::Pass, Event::NoticeBudgets];
         events.extend(seldom(seed, birth));
         let count = rng.usize(EVENTS);
@@ -72,18 +71,19 @@ pub(crate) struct Birth {
     pub(crate) oldest: bool,
     /// Whether controllers have pods of their own.
     pub(crate) dedicated: bool,
-    /// Whether there are five brokers, and not three.
-    pub(crate) five: bool,
+    /// How many brokers there are. One alone is its only controller, too.
+    pub(crate) brokers: i32,
 }
 
 impl Birth {
-    /// Every one there is.
-    pub(crate) const ALL: [Birth; 5] = [
-        Birth { oldest: false, dedicated: false, five: false },
-        Birth { oldest: false, dedicated: false, five: true },
-        Birth { oldest: false, dedicated: true, five: false },
-        Birth { oldest: false, dedicated: true, five: true },
-        Birth { oldest: true, dedicated: false, five: true },
+    /// Every one there is, of which the last is seldom.
+    pub(crate) const ALL: [Birth; 6] = [
+        Birth { oldest: false, dedicated: false, brokers: 3 },
+        Birth { oldest: false, dedicated: false, brokers: 5 },
+        Birth { oldest: false, dedicated: true, brokers: 3 },
+        Birth { oldest: false, dedicated: true, brokers: 5 },
+        Birth { oldest: true, dedicated: false, brokers: 5 },
+        Birth { oldest: false, dedicated: false, brokers: 1 },
     ];
 
     /// The file that it is made from, and its text.
@@ -97,7 +97,7 @@ impl Birth {
 
 /// A cluster that runs and is at rest.
 pub(crate) fn born(birth: Birth) -> &'static World {
-    static WORLDS: [OnceLock<World>; 5] = [const { OnceLock::new() }; 5];
+    static WORLDS: [OnceLock<World>; 6] = [const { OnceLock::new() }; 6];
     let worlds = Birth::ALL.iter().zip(&WORLDS);
     let mut worlds = worlds.filter_map(|(one, world)| (*one == birth).then_some(world));
     worlds.next().unwrap().get_or_init(|| raised(birth))
@@ -105,8 +105,9 @@ pub(crate) fn born(birth: Birth) -> &'static World {
 
 fn raised(birth: Birth) -> World {
     let mut cluster = manifest(birth.example().1).unwrap();
-    if birth.five {
-        cluster.spec.brokers.replicas = 5;
+    cluster.spec.brokers.replicas = birth.brokers;
+    if birth.brokers == 1 {
+        cluster.spec.controllers.replicas = 1;
     }
     if birth.oldest {
         cluster.spec.version = "4.2.1".to_owned();
@@ -218,227 +219,5 @@ impl Course<'_> {
     fn note(&mut self, outcome: &Outcome) -> bool {
         note(&self.world, outcome, self.probes, &mut self.trace);
         outcome.changed_something()
-    }
-}
-
-/// What a pass did, and what people read then.
-fn note(world: &World, outcome: &Outcome, probes: &mut Probes, trace: &mut Vec<String>) {
-    for line in &outcome.done {
-        trace.push(format!("  did  {line}"));
-        probes.note_action(line);
-    }
-    outcome.not_done.iter().for_each(|line| trace.push(format!("  fail {line}")));
-    probes.note_status(&world.status());
-}
-
-/// A person changes the spec, or an object by hand.
-fn edit(world: &mut World, event: Event) -> Result<()> {
-    match event {
-        Event::Configure(number) => world
-            .edit(&["spec", "config", "log.retention.hours"], (number % 5 + 1).to_string().into()),
-        Event::ConfigureLive(number) => {
-            let value = (!number.is_multiple_of(4)).then(|| number.to_string());
-            world.edit(&["spec", "config", "message.max.bytes"], value.into())
-        }
-        Event::ConfigureByHand(number) => {
-            let key = ["message.max.bytes", "compression.type"][usize::from(number % 2)];
-            world.set_config(key, &(number % 8 + 4).to_string());
-            Ok(())
-        }
-        Event::Heap(number) => world
-            .edit(&["spec", "brokers", "jvm", "heap"], format!("{}Mi", 128 + number % 3).into()),
-        Event::Resources(number) => {
-            let requests = json!({ "cpu": format!("{}m", 100 + number % 3) });
-            world.edit(&["spec", "brokers", "resources", "requests"], requests)
-        }
-        Event::Image(number) => {
-            world.edit(&["spec", "image"], format!("kafka:{}", number % 3).into())
-        }
-        Event::Label(number) => {
-            let labels = json!({ "team": format!("team-{}", number % 3) });
-            world.edit(&["spec", "brokers", "pod"], json!({ "labels": labels }))
-        }
-        Event::AskRestart(number) => {
-            world.edit(&["metadata", "annotations", "ottla.dev/restart"], number.to_string().into())
-        }
-        Event::RenewAuthority(number) => world.edit(
-            &["metadata", "annotations", "ottla.dev/renew-ca"],
-            (number % 3).to_string().into(),
-        ),
-        Event::BadOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([BAD_OPTION])),
-        Event::GoodOption => world.edit(&["spec", "brokers", "jvm", "options"], json!([])),
-        Event::HalfAYear => world.days(245),
-        Event::OpenBudget => world.open_budget(),
-        Event::Reclaim(number) => {
-            let policy = if number.is_multiple_of(2) { "Delete" } else { "Retain" };
-            let reclaim = json!({ "whenScaled": policy });
-            world.edit(&["spec", "brokers", "storage", "reclaim"], reclaim)
-        }
-        Event::Release(number) => name_release(world, number),
-        Event::Upgrade(number) => {
-            let finalize = if number.is_multiple_of(3) { "Manual" } else { "Automatic" };
-            let soak = ["10s", "10m"][usize::from(number / 3 % 2)];
-            world.edit(&["spec", "upgrade"], json!({ "finalize": finalize, "soak": soak }))
-        }
-        Event::Scale(number) => {
-            edit_if_valid(world, &["spec", "brokers", "replicas"], (3 + number % 3).into())
-        }
-        Event::Exclude(number) => {
-            let excluded = if number % 3 == 2 { json!([]) } else { json!([3 + number % 3]) };
-            edit_if_valid(world, &["spec", "brokers", "excludedIds"], excluded)
-        }
-        Event::Controllers(number) => change_controllers(world, number),
-        Event::Disks(number) => change_disks(world, number),
-        other => bail!("{other:?} is no edit"),
-    }
-}
-
-/// The misfortunes stop, and a person mends what only a person can. Then the world must come to rest,
-/// with every node as the spec wants it.
-pub(crate) fn settle(
-    world: &mut World,
-    probes: &mut Probes,
-    trace: &mut Vec<String>,
-) -> Result<()> {
-    trace.push("all misfortune ends".to_owned());
-    world.silence_kafka(None);
-    world.speak();
-    world.let_all_catch_up();
-    world.hear_all();
-    world.catch_up_with_news();
-    world.ready_all();
-    edit(world, Event::GoodOption)?;
-    edit(world, Event::Upgrade(1))?;
-    go_where_there_is_a_way(world)?;
-    for _ in 0..ROUNDS_MAX {
-        let outcome = world.pass()?;
-        note(world, &outcome, probes, trace);
-        let noticed = world.notice_budgets();
-        let advanced = world.advance_all();
-        let copied = world.copy();
-        world.produce();
-        let still = !outcome.changed_something() && !noticed && !advanced && !copied;
-        if still && !world.wait()? {
-            if keeps_former_controllers(world)?
-                || fits_its_data(world)?
-                || asks_for_more_controllers(world)?
-            {
-                continue;
-            }
-            world.at_rest(&outcome.not_done).context("at the end")?;
-            return world.as_wished().context("at the end");
-        }
-    }
-    bail!("L1: the world does not come to rest");
-}
-
-/// The definition refuses what cannot be.
-fn edit_if_valid(world: &mut World, path: &[&str], value: Value) -> Result<()> {
-    let before = world.clone();
-    world.edit(path, value)?;
-    if world.desired().is_err() {
-        *world = before;
-    }
-    Ok(())
-}
-
-/// One, three or five of them, or three with pods of their own, from where the definition knows no way back.
-fn change_controllers(world: &mut World, number: u8) -> Result<()> {
-    let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
-    if !is_dedicated && number.is_multiple_of(3) {
-        let storage = json!({ "volumes": [{ "name": "d0", "size": "1Gi" }] });
-        let controllers = json!({ "placement": "Dedicated", "replicas": 3, "storage": storage });
-        return world.edit(&["spec", "controllers"], controllers);
-    }
-    let replicas = [3, 5, 1][usize::from(number / 3 % 3)];
-    edit_if_valid(world, &["spec", "controllers", "replicas"], replicas.into())
-}
-
-/// Brokers get other disks and, where Kafka has cordons, lose some; or controllers with pods of their own get another.
-fn change_disks(world: &mut World, number: u8) -> Result<()> {
-    let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
-    if is_dedicated && number % 3 == 1 {
-        let name = ["d0", "d1", "d2"][usize::from(number / 3 % 3)];
-        let volumes = json!([{ "name": name, "size": "1Gi" }]);
-        return world.edit(&["spec", "controllers", "storage", "volumes"], volumes);
-    }
-    let features = world.observe().features();
-    let has_cordons = features.get("metadata.version").is_some_and(|level| *level >= 30);
-    let all = ["d0", "d1", "d2"];
-    let chosen = |place: usize| !has_cordons || ((number / 4 % 8) >> place) & 1 == 1;
-    let mut names: Vec<&str> = all
-        .into_iter()
-        .enumerate()
-        .filter(|(place, _)| chosen(*place))
-        .map(|(_, name)| name)
-        .collect();
-    if names.is_empty() {
-        names = all.to_vec();
-    }
-    // The first stays the first, or is left out.
-    let first =
-        world.desired().ok().and_then(|one| Some(one.brokers.volumes.first()?.name.clone()));
-    names.sort_by_key(|name| first.as_deref() != Some(name));
-    let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" }));
-    world.edit(&["spec", "brokers", "storage", "volumes"], volumes.collect())
-}
-
-/// A person lets a broker stay that was a controller. Whether there is one.
-fn keeps_former_controllers(world: &mut World) -> Result<bool> {
-    let mut waiting = world.plan()?.report.waiting_on.into_iter();
-    let forbidden = |one: &WaitingOn| matches!(one, WaitingOn::ScaleInForbidden { detail } if detail.contains("it was a controller"));
-    let is_forbidden = waiting.any(|one| forbidden(&one));
-    if is_forbidden {
-        world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
-        world.edit(&["spec", "brokers", "replicas"], 5.into())?;
-    }
-    Ok(is_forbidden)
-}
-
-/// A person asks for three controllers where one alone has to give its metadata log away. Whether there was one.
-fn asks_for_more_controllers(world: &mut World) -> Result<bool> {
-    let mut waiting = world.plan()?.report.waiting_on.into_iter();
-    let few = |one: &WaitingOn| matches!(one, WaitingOn::DiskCannotLeave { detail } if detail.contains("fewer than three controllers"));
-    let is_alone = waiting.any(|one| few(&one));
-    if is_alone {
-        world.edit(&["spec", "controllers", "replicas"], 3.into())?;
-    }
-    Ok(is_alone)
-}
-
-/// A person creates a KafkaCluster again as its data is. Whether it was not.
-fn fits_its_data(world: &mut World) -> Result<bool> {
-    let mut waiting = world.plan()?.report.waiting_on.into_iter();
-    let differs = waiting.any(|one| matches!(one, WaitingOn::DataMismatch { .. }));
-    if differs {
-        world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
-        world.edit(&["spec", "brokers", "replicas"], 5.into())?;
-        let all = json!(["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" })));
-        world.edit(&["spec", "brokers", "storage", "volumes"], all.clone())?;
-        if world.desired().is_ok_and(|desired| desired.dedicated()) {
-            world.edit(&["spec", "controllers", "storage", "volumes"], all)?;
-        }
-    }
-    Ok(differs)
-}
-
-/// A person names a release, unless the definition refuses it.
-fn name_release(world: &mut World, number: u8) -> Result<()> {
-    let release = KAFKA_VERSIONS[usize::from(number) % KAFKA_VERSIONS.len()];
-    let allowed = world.status().version.unwrap_or_default().allowed;
-    let refused = !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == release);
-    if refused { Ok(()) } else { world.edit(&["spec", "version"], release.into()) }
-}
-
-/// A person names a release again that knows what is switched on.
-fn go_where_there_is_a_way(world: &mut World) -> Result<()> {
-    // The status may be from before the last feature was switched on.
-    let allowed = release::allowed(&world.observe().features());
-    let wanted = world.desired().map(|desired| desired.version).unwrap_or_default();
-    match allowed.first() {
-        Some(oldest) if !allowed.contains(&wanted) => {
-            world.edit(&["spec", "version"], oldest.clone().into())
-        }
-        _ => Ok(()),
     }
 }

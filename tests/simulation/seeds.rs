@@ -69,7 +69,7 @@ fn tell(seed: u64, life: &Life, error: &str) -> ! {
     panic!(
         "seed {seed} breaks a law: {error}\n\nthe shortest such life ({}, {} brokers):\n{}\n{why}",
         short.birth.example().0,
-        if short.birth.five { "five" } else { "three" },
+        short.birth.brokers,
         trace.join("\n")
     );
 }

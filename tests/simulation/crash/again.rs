@@ -29,8 +29,8 @@ fn edited(
 /// vote, and no node without its disk.
 #[test]
 fn edits_that_are_called_back_survive_a_crash_at_every_write() {
-    let colocated = Birth { oldest: false, dedicated: false, five: false };
-    let five = Birth { five: true, ..colocated };
+    let colocated = Birth { oldest: false, dedicated: false, brokers: 3 };
+    let five = Birth { brokers: 5, ..colocated };
     let dedicated = Birth { dedicated: true, ..colocated };
     let disk = |name: &str| json!([{ "name": name, "size": "2Gi" }]);
     let cases: [(Birth, &[&str], Value, Value); 5] = [
@@ -54,7 +54,7 @@ fn edits_that_are_called_back_survive_a_crash_at_every_write() {
 #[test]
 fn disks_that_are_named_again_survive_a_crash_at_every_write() {
     const VOLUMES: &[&str] = &["spec", "brokers", "storage", "volumes"];
-    let birth = Birth { oldest: false, dedicated: true, five: false };
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let one = json!([{ "name": "d0", "size": "2Gi" }]);
     let both = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d1", "size": "2Gi" }]);
     for also in [None, Some(json!(["-Xss1m"]))] {
@@ -75,8 +75,8 @@ fn disks_that_are_named_again_survive_a_crash_at_every_write() {
 fn a_cluster_that_is_created_again_half_way_leaves_nothing_behind() {
     let both = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d1", "size": "2Gi" }]);
     let one = json!([{ "name": "d0", "size": "2Gi" }]);
-    let five = Birth { oldest: false, dedicated: false, five: true };
-    let dedicated = Birth { oldest: false, dedicated: true, five: false };
+    let five = Birth { oldest: false, dedicated: false, brokers: 5 };
+    let dedicated = Birth { oldest: false, dedicated: true, brokers: 3 };
     let brokers: &[&str] = &["spec", "brokers", "replicas"];
     let volumes: &[&str] = &["spec", "brokers", "storage", "volumes"];
     for (birth, path, after, again) in [
@@ -98,7 +98,7 @@ fn a_cluster_that_is_created_again_half_way_leaves_nothing_behind() {
 /// are made from.
 #[test]
 fn an_upgrade_that_is_called_back_and_on_again_survives_a_crash_at_every_write() {
-    let birth = Birth { oldest: false, dedicated: false, five: false };
+    let birth = Birth { oldest: false, dedicated: false, brokers: 3 };
     at_every_write(&Mishap::ALL, |write, mishap| called_back(birth, write, mishap));
 }
 

@@ -157,7 +157,7 @@ impl World {
         if sets != registered || registered.len() != count || excluded {
             bail!("L1: at rest with the brokers {sets:?}, of which {registered:?} are registered");
         }
-        match self.topics.partitions.iter().find(|one| one.replicas.len() != count.min(3)) {
+        match self.topics.partitions.iter().find(|one| one.replicas.len() != one.wished(count)) {
             Some(one) => bail!("L1: {}-{} is on {:?}", one.topic, one.number, one.replicas),
             None => Ok(()),
         }

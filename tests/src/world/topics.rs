@@ -34,6 +34,8 @@ pub(super) struct Partition {
     pub(super) leader: Option<i32>,
     pub(super) in_sync: Vec<i32>,
     pub(super) min_in_sync: u16,
+    /// How many replicas it was made with.
+    made_with: usize,
     /// Records that were acknowledged.
     acknowledged: u64,
     /// How many records each replica has; one that is not named here has them all, or none were
@@ -56,6 +58,12 @@ impl Partition {
         let replicas = self.replicas.clone();
         self.behind.retain(|id, _| replicas.contains(id));
         self.in_sync.retain(|id| replicas.contains(id));
+    }
+
+    /// How many replicas it is to have among so many brokers: those of Kafka's own topics become more with
+    /// them, and those of others' topics stay as many as they were.
+    pub(super) fn wished(&self, brokers: usize) -> usize {
+        if self.topic == OFFSETS { brokers.min(REPLICAS_MAX) } else { self.made_with }
     }
 
     fn takes_writes(&self) -> bool {
@@ -148,6 +156,7 @@ impl World {
             in_sync: replicas.clone(),
             replicas,
             moving: None,
+            made_with: count,
             min_in_sync: if count == REPLICAS_MAX { 2 } else { 1 },
             acknowledged: 0,
             behind: BTreeMap::new(),
