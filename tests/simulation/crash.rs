@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 #[path = "crash/again.rs"]
 mod again;
+#[path = "crash/back.rs"]
+mod back;
 
 use super::life::{Birth, born};
 use super::probes::Probes;
