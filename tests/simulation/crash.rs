@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 mod again;
 #[path = "crash/back.rs"]
 mod back;
+#[path = "crash/misfortune.rs"]
+mod misfortune;
 
 use super::life::{Birth, born};
 use super::probes::Probes;

@@ -1,0 +1,30 @@
+//! What befalls a cluster asks for an operation, and the operator dies at each write of that: a disk breaks, or
+//! certificates are about to run out.
+
+use serde_json::json;
+
+use super::super::life::{Birth, born};
+use super::survives_in;
+
+/// A disk that Kafka took offline is left out, or another takes its place; on all brokers, because all have the
+/// same disks.
+#[test]
+fn a_broken_disk_that_goes_survives_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
+    for names in [&["d0"][..], &["d0", "d2"]] {
+        let mut broken = born(birth).clone();
+        broken.break_disk(0, "d1");
+        let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" })).collect();
+        survives_in(&broken, &["spec", "brokers", "storage", "volumes"], &volumes);
+    }
+}
+
+/// A third of their lives is left to the certificates of all nodes: each is renewed, and read at a restart.
+#[test]
+fn certificates_that_run_out_survive_a_crash_at_every_write() {
+    for dedicated in [false, true] {
+        let mut later = born(Birth { oldest: false, dedicated, brokers: 3 }).clone();
+        later.days(245).unwrap();
+        survives_in(&later, &["metadata", "annotations", "seen"], &json!("1"));
+    }
+}
