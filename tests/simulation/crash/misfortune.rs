@@ -13,7 +13,7 @@ fn a_broken_disk_that_goes_survives_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     for names in [&["d0"][..], &["d0", "d2"]] {
         let mut broken = born(birth).clone();
-        broken.break_disk(0, "d1");
+        broken.break_disk(1, "d1");
         let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" })).collect();
         survives_in(&broken, &["spec", "brokers", "storage", "volumes"], &volumes);
     }

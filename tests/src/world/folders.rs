@@ -15,6 +15,9 @@ use super::nodes::{Disk, claims_in};
 /// Kafka's word for all folders of a broker.
 const ALL: &str = "*";
 
+/// Where a claim says how large it is to be.
+const REQUESTED: &str = "/spec/resources/requests/storage";
+
 /// A replica: its topic, its partition, and its broker.
 type Replica = (&'static str, i32, i32);
 
@@ -57,7 +60,7 @@ impl World {
     }
 
     /// The volumes that a node's pod has and that Kafka took offline.
-    fn offline(&self, id: i32) -> Vec<String> {
+    pub(super) fn offline(&self, id: i32) -> Vec<String> {
         let broken = |(name, _, _): &(&str, &str, bool)| self.placement.broken.contains(*name);
         self.mounted(id).filter(broken).map(|(_, volume, _)| volume.to_owned()).collect()
     }
@@ -69,12 +72,20 @@ impl World {
             mounted.filter(|(_, name, _)| *name == volume).map(|(claim, _, _)| claim.to_owned());
         let claims: Vec<String> = claim.collect();
         self.placement.broken.extend(claims);
+        self.lose_replicas(id, volume);
+        self.follow_brokers();
+    }
+
+    /// What was on a disk is lost to its broker, which has to copy all of it anew.
+    pub(super) fn lose_replicas(&mut self, id: i32, volume: &str) {
         let on = std::mem::take(&mut self.placement.on);
         let (lost, stay): (BTreeMap<_, _>, BTreeMap<_, _>) =
             on.into_iter().partition(|((_, _, broker), on)| *broker == id && on == volume);
         self.placement.on = stay;
+        for (topic, number, _) in lost.keys() {
+            self.forget_records(topic, *number, id);
+        }
         self.placement.lost.extend(lost.into_keys());
-        self.follow_brokers();
     }
 
     /// New replicas come to the disk of their broker that has the fewest; what is deleted goes from it.
@@ -252,11 +263,26 @@ impl World {
         let wished: BTreeSet<&str> =
             self.cluster.spec.brokers.storage.volumes.iter().map(|one| one.name.as_str()).collect();
         for (id, _) in self.pods.iter().filter(|(_, pod)| pod.broker) {
+            self.hold_sizes_as_wished(*id)?;
             let volumes: BTreeSet<&str> = self.mounted(*id).map(|(_, volume, _)| volume).collect();
             if volumes != wished {
                 bail!(
                     "L1: at rest, broker {id} has the disks {volumes:?} and should have {wished:?}"
                 );
+            }
+        }
+        Ok(())
+    }
+
+    /// L1: claims of a broker ask for as much as the spec does.
+    fn hold_sizes_as_wished(&self, id: i32) -> Result<()> {
+        let volumes = &self.cluster.spec.brokers.storage.volumes;
+        for (claim, name, _) in self.mounted(id) {
+            let wished = volumes.iter().find(|one| one.name == name).map(|one| one.size.as_str());
+            let found = self.store.get(Kind::PersistentVolumeClaim, claim);
+            let found = found.and_then(|one| one.live.pointer(REQUESTED)?.as_str());
+            if wished != found {
+                bail!("L1: at rest, claim {claim} asks for {found:?} and should for {wished:?}");
             }
         }
         Ok(())

@@ -268,7 +268,7 @@ impl World {
                 .map(|one| one.authorities.iter().cloned().collect())
                 .unwrap_or_default(),
             logs_to_recover: 0,
-            offline_volumes: Vec::new(),
+            offline_volumes: self.offline(id),
             quorum_role: pod.controller.then_some(role),
         }
     }

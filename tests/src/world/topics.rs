@@ -218,6 +218,15 @@ impl World {
         self.place_replicas();
     }
 
+    /// A replica of a broker has no record any more.
+    pub(super) fn forget_records(&mut self, topic: &str, number: i32, broker: i32) {
+        let all = self.topics.partitions.iter_mut();
+        for partition in all.filter(|one| one.topic == topic && one.number == number) {
+            partition.in_sync.retain(|id| *id != broker);
+            partition.behind.insert(broker, 0);
+        }
+    }
+
     /// A record to each partition that takes it.
     pub fn produce(&mut self) {
         for partition in &mut self.topics.partitions {

@@ -75,11 +75,21 @@ fn brokers(
         }
     }
     let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
-    // Nobody waits for a controller that cannot give its disk away.
-    let order =
-        |id: &&i32| (keeps_its_metadata(desired, observed, **id), !kafka.is_alive(**id), **id);
+    // Nobody waits for a controller that cannot give its disk away, and all wait for a broker with a disk that is
+    // offline: its replicas are in sync only when it has restarted without that, and others may not restart before.
+    let order = |id: &&i32| {
+        let has_offline = leaving[*id].iter().any(|volume| says_offline(observed, **id, volume));
+        let keeps = keeps_its_metadata(desired, observed, **id);
+        (keeps, !has_offline, !kafka.is_alive(**id), **id)
+    };
     let next = leaving.keys().filter(stays).min_by_key(order);
     next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
+}
+
+/// Whether a node says that Kafka took a disk of it offline.
+fn says_offline(observed: &Observed, id: i32, volume: &str) -> bool {
+    let jvm = observed.agent(id).and_then(|agent| agent.jvm.as_ref());
+    jvm.is_some_and(|jvm| jvm.offline_volumes.iter().any(|name| name == volume))
 }
 
 /// Whether a node is one of so few controllers that none may come back as another one.
