@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
 use super::leaving;
+use super::turn::{Turn, keeps_its_metadata};
 use crate::action::{Action, Delete, MoveReplicas, Target};
 use crate::desired::{Desired, Volume};
 use crate::disks;
@@ -15,7 +16,7 @@ use crate::observed::traces::DisksMemory;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
 use crate::report::WaitingOn;
-use crate::{quorum, release, roll};
+use crate::{release, roll};
 
 /// So many replicas of a broker are copied at once.
 const MOVED_AT_ONCE: usize = 20;
@@ -59,6 +60,7 @@ fn brokers(
     leaving: &BTreeMap<i32, BTreeSet<&str>>,
 ) -> Steps {
     let before = observed.traces().disks.clone();
+    let turn = Turn { desired, observed, kafka, nodes, leaving };
     let broker = |id: i32| nodes.iter().find(|node| node.id == id && node.is_broker());
     // Called back before Kafka forgets it, a broker without a pod would come with its cordon.
     let waits = |memory: &DisksMemory| {
@@ -67,6 +69,10 @@ fn brokers(
     if before.as_ref().is_some_and(waits) {
         return Steps { memory: before, ..Steps::default() };
     }
+    if let Some(first) = before.as_ref().and_then(|memory| turn.before(memory)) {
+        return begin(first);
+    }
+    let put_off = before.as_ref().map(|memory| memory.put_off.clone()).unwrap_or_default();
     if let Some((node, memory)) = before.and_then(|one| Some((broker(one.broker)?, one))) {
         let case = Case::new(desired, observed, kafka, node, memory, leaving.get(&node.id));
         let steps = case.plan();
@@ -74,27 +80,7 @@ fn brokers(
             return steps;
         }
     }
-    let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
-    // Nobody waits for a controller that cannot give its disk away, and all wait for a broker with a disk that is
-    // offline: its replicas are in sync only when it has restarted without that, and others may not restart before.
-    let order = |id: &&i32| {
-        let has_offline = leaving[*id].iter().any(|volume| says_offline(observed, **id, volume));
-        let keeps = keeps_its_metadata(desired, observed, **id);
-        (keeps, !has_offline, !kafka.is_alive(**id), **id)
-    };
-    let next = leaving.keys().filter(stays).min_by_key(order);
-    next.map(|id| begin(*id, &leaving[id])).unwrap_or_default()
-}
-
-/// Whether a node says that Kafka took a disk of it offline.
-fn says_offline(observed: &Observed, id: i32, volume: &str) -> bool {
-    let jvm = observed.agent(id).and_then(|agent| agent.jvm.as_ref());
-    jvm.is_some_and(|jvm| jvm.offline_volumes.iter().any(|name| name == volume))
-}
-
-/// Whether a node is one of so few controllers that none may come back as another one.
-fn keeps_its_metadata(desired: &Desired, observed: &Observed, id: i32) -> bool {
-    desired.voters < 3 && quorum::votes(observed, id)
+    turn.next(put_off).map(begin).unwrap_or_default()
 }
 
 /// Disks of controllers with pods of their own that go on voting with another one: nothing is left on them.
@@ -138,11 +124,11 @@ fn held(
     Some(WaitingOn::DiskCannotLeave { detail })
 }
 
-fn begin(broker: i32, volumes: &BTreeSet<&str>) -> Steps {
-    let volumes: Vec<String> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
-    let detail = format!("{} of broker {broker}: about to be emptied", spell(&volumes));
+fn begin(memory: DisksMemory) -> Steps {
+    let which = spell(&memory.volumes);
+    let detail = format!("{which} of broker {}: about to be emptied", memory.broker);
     Steps {
-        memory: Some(DisksMemory { broker, volumes, ..DisksMemory::default() }),
+        memory: Some(memory),
         waiting_on: Some(WaitingOn::EmptyingDisks { detail }),
         ..Steps::default()
     }

@@ -91,6 +91,10 @@ pub struct DisksMemory {
     /// Those of them that were seen empty while they took nothing new.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
+    /// Brokers that had begun to give disks away when this one came before them, with the volumes of those: nobody
+    /// else knows that they are cordoned.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub put_off: BTreeMap<i32, Vec<String>>,
 }
 
 /// A partition that may move.
