@@ -7,6 +7,12 @@ use serde_json::{Value, json};
 
 use super::event::Event;
 
+/// The names that disks have in a life.
+pub(crate) const DISKS: [&str; 3] = ["d0", "d1", "d2"];
+
+/// Where the spec names the disks of brokers.
+const VOLUMES: &[&str] = &["spec", "brokers", "storage", "volumes"];
+
 /// A person changes the spec, or an object by hand.
 pub(crate) fn edit(world: &mut World, event: Event) -> Result<()> {
     match event {
@@ -65,6 +71,7 @@ pub(crate) fn edit(world: &mut World, event: Event) -> Result<()> {
         }
         Event::Controllers(number) => change_controllers(world, number),
         Event::Disks(number) => change_disks(world, number),
+        Event::GrowDisks(number) => grow_disks(world, number),
         other => bail!("{other:?} is no edit"),
     }
 }
@@ -99,25 +106,64 @@ fn change_disks(world: &mut World, number: u8) -> Result<()> {
         let volumes = json!([{ "name": name, "size": "1Gi" }]);
         return world.edit(&["spec", "controllers", "storage", "volumes"], volumes);
     }
-    let features = world.observe().features();
-    let has_cordons = features.get("metadata.version").is_some_and(|level| *level >= 30);
-    let all = ["d0", "d1", "d2"];
+    let has_cordons = has_cordons(world);
     let chosen = |place: usize| !has_cordons || ((number / 4 % 8) >> place) & 1 == 1;
-    let mut names: Vec<&str> = all
+    let mut names: Vec<&str> = DISKS
         .into_iter()
         .enumerate()
         .filter(|(place, _)| chosen(*place))
         .map(|(_, name)| name)
         .collect();
     if names.is_empty() {
-        names = all.to_vec();
+        names = DISKS.to_vec();
     }
     // The first stays the first, or is left out.
     let first =
         world.desired().ok().and_then(|one| Some(one.brokers.volumes.first()?.name.clone()));
     names.sort_by_key(|name| first.as_deref() != Some(name));
-    let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" }));
-    world.edit(&["spec", "brokers", "storage", "volumes"], volumes.collect())
+    let volumes = volumes(world, &names);
+    world.edit(VOLUMES, volumes)
+}
+
+/// Whether Kafka can be told that a disk takes no new replicas, without which none leaves.
+pub(crate) fn has_cordons(world: &World) -> bool {
+    world.observe().features().get("metadata.version").is_some_and(|level| *level >= 30)
+}
+
+/// Volumes of brokers by these names, as large as they are.
+pub(crate) fn volumes(world: &World, names: &[&str]) -> Value {
+    let desired = world.desired().ok();
+    let size = desired.and_then(|one| Some(one.brokers.volumes.first()?.size.clone()));
+    let size = size.unwrap_or_else(|| "2Gi".to_owned());
+    names.iter().map(|name| json!({ "name": name, "size": size })).collect()
+}
+
+/// Disks of brokers become larger, because they never shrink.
+fn grow_disks(world: &mut World, number: u8) -> Result<()> {
+    let Ok(desired) = world.desired() else { return Ok(()) };
+    let all = &desired.brokers.volumes;
+    let largest = all.iter().map(|one| one.size_bytes >> 30).max().unwrap_or_default();
+    let size = format!("{}Gi", largest + 1 + u64::from(number % 2));
+    let volumes = all.iter().map(|one| json!({ "name": one.name, "size": size })).collect();
+    world.edit(VOLUMES, volumes)
+}
+
+/// The spec leaves out the disks that are offline on any broker, or names others in their place. Whether there are
+/// such.
+pub(crate) fn leave_out_broken(world: &mut World, number: u8) -> Result<bool> {
+    let broken = world.broken_volumes();
+    let Ok(desired) = world.desired() else { return Ok(false) };
+    let wished = desired.brokers.volumes.iter().map(|one| one.name.as_str());
+    let (gone, mut names): (Vec<&str>, Vec<&str>) = wished.partition(|name| broken.contains(*name));
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    if number.is_multiple_of(2) || names.is_empty() {
+        let is_other = |name: &&str| !gone.contains(name) && !names.contains(name);
+        names.extend(DISKS.into_iter().find(is_other));
+    }
+    let volumes = volumes(world, &names);
+    world.edit(VOLUMES, volumes).map(|()| true)
 }
 
 /// A person names a release, unless the definition refuses it.

@@ -77,6 +77,16 @@ pub(crate) enum Event {
     Controllers(u8),
     /// The disk of a controller with a pod of its own is lost, and a person says so.
     LoseController(u8),
+    /// A disk of a broker that does not vote is lost with its claim.
+    LoseDisk(u8),
+    /// A person declares the loss of such disks, where there are new claims.
+    DeclareLostDisks,
+    /// Kafka takes a disk of a broker offline.
+    BreakDisk(u8),
+    /// The spec leaves out what is offline, or names another in its place.
+    LeaveOutBroken(u8),
+    /// The spec asks for larger disks of brokers.
+    GrowDisks(u8),
     /// Another CA is asked for.
     RenewAuthority(u8),
     /// The spec asks for other disks of brokers.

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use ottla_plan::Plan;
 use ottla_tests::world::{Outcome, Seen, World, manifest};
 
-use super::edit::edit;
+use super::edit::{edit, has_cordons, leave_out_broken};
 use super::event::Event;
 use super::probes::Probes;
 use super::rest::{note, settle};
@@ -36,6 +36,12 @@ impl Life {
         events.extend(seldom(seed, birth));
         let count = rng.usize(EVENTS);
         events.extend((0..count).map(|_| Event::random(&mut rng)));
+        let mut earliest = 3;
+        for event in accidents(seed) {
+            let place = rng.usize(earliest..events.len());
+            events.insert(place, event);
+            earliest = place + 1;
+        }
         Life { birth, events }
     }
 
@@ -60,6 +66,24 @@ fn seldom(seed: u64, birth: Birth) -> Vec<Event> {
             let begun = [Event::Upgrade(0), Event::Release(newer)];
             [&begun[..], &ROUND.repeat(8), &[Event::Release(newer - 1)]].concat()
         }
+        _ => Vec::new(),
+    }
+}
+
+/// What befalls the disks of some lives, and what a person does about it, one after another at any moment.
+fn accidents(seed: u64) -> Vec<Event> {
+    let number = (seed / 20 % 256) as u8;
+    match seed % 20 {
+        3 => vec![Event::LoseDisk(number), Event::DeclareLostDisks],
+        4 => vec![Event::BreakDisk(number), Event::LeaveOutBroken(number)],
+        5 => vec![Event::GrowDisks(number)],
+        6 => vec![
+            Event::LoseDisk(number),
+            Event::DeclareLostDisks,
+            Event::BreakDisk(number),
+            Event::LoseDisk(number / 2),
+            Event::GrowDisks(number),
+        ],
         _ => Vec::new(),
     }
 }
@@ -211,6 +235,12 @@ impl Course<'_> {
             Event::CutOff(number) => world.cut_off(node(number), true),
             Event::HearAgain => world.hear_all(),
             Event::LoseController(number) => return world.lose_controller(usize::from(number)),
+            Event::LoseDisk(number) => return Ok(world.lose_disk(usize::from(number))),
+            Event::DeclareLostDisks => return world.declare_lost_disks(),
+            Event::BreakDisk(number) => {
+                return Ok(has_cordons(world) && world.break_any_disk(usize::from(number)));
+            }
+            Event::LeaveOutBroken(number) => return leave_out_broken(world, number),
             _ => return edit(world, event).map(|()| true),
         }
         Ok(true)

@@ -16,8 +16,8 @@ pub(crate) struct Counts(BTreeMap<String, u64>);
 /// In so many lives at least every operation is seen.
 const LIVES_OF_AN_OPERATION: u64 = 200;
 
-/// What the operator does to a running cluster, by the word that shows that it did.
-const OPERATIONS: [&str; 21] = [
+/// What the operator does to a running cluster, by the word that shows that it did, and what befalls disks.
+const OPERATIONS: [&str; 27] = [
     "reason: configuration",
     "configured live",
     "a leftover removed",
@@ -39,10 +39,16 @@ const OPERATIONS: [&str; 21] = [
     "reason: another disk",
     "reason: an empty disk",
     "a metadata log moves",
+    "LoseDisk",
+    "DeclareLostDisks",
+    "BreakDisk",
+    "LeaveOutBroken",
+    "disks grow",
+    "internal topics grow",
 ];
 
 /// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 57] = [
+const WORDS: [(&str, &str); 59] = [
     ("reason: configuration", "configuration log.retention.hours"),
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
@@ -94,6 +100,8 @@ const WORDS: [(&str, &str); 57] = [
     ("a metadata log moves", "configuration metadata.log.dir"),
     ("a broker joins", "create StatefulSet orders-broker-3"),
     ("a claim deleted", "delete PersistentVolumeClaim"),
+    ("disks grow", "apply PersistentVolumeClaim"),
+    ("internal topics grow", "internal topics are to have more replicas"),
     ("a disk cordoned", "cordon disk d"),
     ("disks uncordoned", "uncordon the disks"),
     ("moved to other disks", "to its other disks: "),

@@ -5,7 +5,7 @@ use ottla_plan::{WaitingOn, release};
 use ottla_tests::world::{Outcome, World};
 use serde_json::json;
 
-use super::edit::edit;
+use super::edit::{DISKS, edit, leave_out_broken, volumes};
 use super::event::Event;
 use super::probes::Probes;
 
@@ -51,6 +51,8 @@ pub(crate) fn settle(
             if keeps_former_controllers(world)?
                 || fits_its_data(world)?
                 || asks_for_more_controllers(world)?
+                || world.declare_lost_disks()?
+                || leave_out_broken(world, 0)?
             {
                 continue;
             }
@@ -91,7 +93,7 @@ fn fits_its_data(world: &mut World) -> Result<bool> {
     if differs {
         world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;
         world.edit(&["spec", "brokers", "replicas"], 5.into())?;
-        let all = json!(["d0", "d1", "d2"].map(|name| json!({ "name": name, "size": "2Gi" })));
+        let all = volumes(world, &DISKS);
         world.edit(&["spec", "brokers", "storage", "volumes"], all.clone())?;
         if world.desired().is_ok_and(|desired| desired.dedicated()) {
             world.edit(&["spec", "controllers", "storage", "volumes"], all)?;

@@ -15,6 +15,7 @@ use ottla_plan::status::remember;
 use ottla_plan::{Action, Desired, Plan, check, cluster};
 use serde_json::Value;
 
+mod accidents;
 mod act;
 mod authority;
 mod configuration;
@@ -72,6 +73,8 @@ pub struct World {
     lives: BTreeMap<String, usize>,
     /// By the name of their claim.
     disks: BTreeMap<String, Disk>,
+    /// Claims whose disks were lost, until a person says so.
+    lost_claims: BTreeSet<String>,
     /// Disks that any pass ever saw formatted, as `node id/volume`, to hold the law S5.
     seen: BTreeSet<String>,
     /// Every disk that was formatted, whether a pass saw it or not, by its key: the UID of its claim.
@@ -143,6 +146,7 @@ impl World {
             pods: BTreeMap::new(),
             lives: BTreeMap::new(),
             disks: BTreeMap::new(),
+            lost_claims: BTreeSet::new(),
             seen: BTreeSet::new(),
             formatted: BTreeMap::new(),
             registered: BTreeSet::new(),

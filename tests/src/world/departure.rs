@@ -112,7 +112,14 @@ impl World {
         if let Some(one) = self.topics.partitions.iter().find(|one| one.replicas.contains(&id)) {
             bail!("S1: broker {id} is taken away and holds {}-{}", one.topic, one.number);
         }
-        if self.lingers(id) && !self.is_fenced(id) {
+        // Of what is on a disk that is offline nobody knows; then its claim stays.
+        let known = |index: usize| {
+            let one = &self.topics.partitions[index];
+            !self.placement.has_lost(one.topic, one.number, id)
+        };
+        let mut lingering = self.topics.lingering.iter();
+        let lingers = lingering.any(|(index, broker)| *broker == id && known(*index));
+        if lingers && !self.is_fenced(id) {
             bail!("S1: broker {id} is taken away and its disks are not empty");
         }
         Ok(())

@@ -82,6 +82,10 @@ impl World {
         let (lost, stay): (BTreeMap<_, _>, BTreeMap<_, _>) =
             on.into_iter().partition(|((_, _, broker), on)| *broker == id && on == volume);
         self.placement.on = stay;
+        // Copies from it and to it end.
+        self.placement
+            .leaping
+            .retain(|replica, to| replica.2 != id || (to != volume && !lost.contains_key(replica)));
         for (topic, number, _) in lost.keys() {
             self.forget_records(topic, *number, id);
         }

@@ -80,7 +80,13 @@ impl World {
             if partition.leader.is_none() || !moving.to.iter().all(copied) {
                 continue;
             }
-            lingering.extend(partition.removing().into_iter().map(|broker| (index, broker)));
+            // Nothing of one that is lost lingers, unless on a disk that is offline.
+            let (topic, number) = (partition.topic, partition.number);
+            let is_left = |id: &i32| {
+                !self.placement.has_lost(topic, number, *id) || !self.offline(*id).is_empty()
+            };
+            let removed = partition.removing().into_iter().filter(is_left);
+            lingering.extend(removed.map(|broker| (index, broker)));
             let partition = &mut self.topics.partitions[index];
             partition.replicas.clone_from(&moving.to);
             partition.moving = None;
@@ -133,8 +139,13 @@ impl World {
     }
 
     fn leaver(&self, id: i32) -> Leaver {
-        let mut leaver = Leaver { cordoned: self.is_cordoned(id), ..Leaver::default() };
+        let (cordoned, offline) = (self.is_cordoned(id), !self.offline(id).is_empty());
+        let mut leaver = Leaver { cordoned, offline, ..Leaver::default() };
         for (index, one) in self.topics.partitions.iter().enumerate() {
+            // Of what is on a disk that is offline it says nothing.
+            if self.placement.has_lost(one.topic, one.number, id) {
+                continue;
+            }
             if one.replicas.contains(&id) || self.topics.lingering.contains(&(index, id)) {
                 let of_topic = leaver.stored.entry(one.topic.to_owned()).or_default();
                 of_topic.insert(one.number, one.acknowledged_bytes());

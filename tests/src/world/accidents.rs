@@ -1,0 +1,104 @@
+//! Accidents that brokers' disks have in the model world: none takes the last copy of a record with it.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
+use ottla_plan::object::Kind;
+
+use super::World;
+use super::nodes::Disk;
+
+impl World {
+    /// Brokers that do not vote and of whose partitions every one has another in-sync replica.
+    fn spared(&self) -> Vec<i32> {
+        let has_copy = |id: i32| {
+            let mut held = self.topics.partitions.iter().filter(|one| one.replicas.contains(&id));
+            held.all(|one| one.in_sync.iter().any(|other| *other != id))
+        };
+        let brokers = self.pods.iter().filter(|(id, pod)| {
+            pod.broker && self.registered.contains(id) && !self.quorum.contains_key(id)
+        });
+        brokers.map(|(id, _)| *id).filter(|id| has_copy(*id)).collect()
+    }
+
+    /// Volumes that a node's pod has and that are formatted, with their claims.
+    fn formatted_volumes(&self, id: i32) -> Vec<(String, String)> {
+        let formatted = |one: &(&str, &str, bool)| {
+            matches!(self.disks.get(one.0), Some(Disk::Formatted { .. }))
+        };
+        let mounted = self.mounted(id).filter(formatted);
+        mounted.map(|(claim, volume, _)| (claim.to_owned(), volume.to_owned())).collect()
+    }
+
+    /// A disk of a broker that does not vote is lost with its claim, and its pod ends. Whether there was one.
+    pub fn lose_disk(&mut self, number: usize) -> bool {
+        let all: Vec<(i32, (String, String))> = self
+            .spared()
+            .into_iter()
+            .flat_map(|id| self.formatted_volumes(id).into_iter().map(move |one| (id, one)))
+            .collect();
+        let Some((id, (claim, volume))) = all.get(number % all.len().max(1)).cloned() else {
+            return false;
+        };
+        self.lose_replicas(id, &volume);
+        let (partitions, placement) = (&self.topics.partitions, &self.placement);
+        self.topics.lingering.retain(|(index, broker)| {
+            let one = &partitions[*index];
+            *broker != id || !placement.has_lost(one.topic, one.number, id)
+        });
+        self.forget_disruption(id);
+        self.remove_pod(id);
+        self.store.remove(Kind::PersistentVolumeClaim, &claim);
+        self.forget_disk(&claim);
+        self.lost_claims.insert(claim);
+        self.yield_pods();
+        true
+    }
+
+    /// A person declares the loss of every disk that was lost and that has a new claim by now. Whether there was
+    /// one.
+    ///
+    /// # Errors
+    /// Where the API server would refuse the word.
+    pub fn declare_lost_disks(&mut self) -> Result<bool> {
+        let is_new = |claim: &&String| self.disks.get(*claim) == Some(&Disk::Empty);
+        let new: Vec<String> = self.lost_claims.iter().filter(is_new).cloned().collect();
+        for claim in &new {
+            let found = self.store.get(Kind::PersistentVolumeClaim, claim);
+            let word = found.map(|one| one.uid.clone()).unwrap_or_default().into();
+            let path = ["metadata", "annotations", ACCEPT_LOST_DISK_ANNOTATION];
+            self.change(Kind::PersistentVolumeClaim, claim, &path, word)?;
+            self.lost_claims.remove(claim);
+        }
+        Ok(!new.is_empty())
+    }
+
+    /// Kafka takes a disk of a broker offline that the broker can do without: it has another, with the metadata
+    /// log, and no disk of the cluster is offline yet. Whether there was one.
+    pub fn break_any_disk(&mut self, number: usize) -> bool {
+        let all: Vec<(i32, String)> = self
+            .spared()
+            .into_iter()
+            .filter(|id| self.serves(*id))
+            .flat_map(|id| {
+                let metadata = self.pods.get(&id).map(|pod| pod.metadata_claim.clone());
+                let volumes = self.formatted_volumes(id).into_iter();
+                let others = volumes.filter(move |one| Some(&one.0) != metadata.as_ref());
+                others.map(move |(_, volume)| (id, volume))
+            })
+            .collect();
+        let chosen = all.get(number % all.len().max(1)).cloned();
+        let Some((id, volume)) = chosen.filter(|_| self.broken_volumes().is_empty()) else {
+            return false;
+        };
+        self.break_disk(id, &volume);
+        true
+    }
+
+    /// The names of volumes that are offline on any broker that has them.
+    #[must_use]
+    pub fn broken_volumes(&self) -> BTreeSet<String> {
+        self.pods.keys().flat_map(|id| self.offline(*id)).collect()
+    }
+}
