@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_crds::kafka_cluster::status::KafkaClusterStatus;
+use ottla_plan::roll::Reason;
 
 /// What happened in one life.
 #[derive(Clone, Debug, Default)]
@@ -47,17 +48,10 @@ const OPERATIONS: [&str; 27] = [
     "internal topics grow",
 ];
 
-/// Words in a status or an action, each of which must be met.
-const WORDS: [(&str, &str); 59] = [
-    ("reason: configuration", "configuration log.retention.hours"),
+/// Words in a status or an action, each of which must be met beside those of [`of_reason`].
+const WORDS: [(&str, &str); 41] = [
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
-    ("reason: heap", "JVM heap"),
-    ("reason: image", "image "),
-    ("reason: resources", "resources of its pod"),
-    ("reason: labels", "labels of its pod"),
-    ("reason: asked for", "asked for by the annotation"),
-    ("reason: certificate", "with a certificate that expires on"),
     ("idle node restarted", "it runs no Kafka and the spec changed"),
     ("a canary goes back", "goes back to what it ran with"),
     ("a canary is tried again", "asked for by the annotation ottla.dev/restart; JVM options"),
@@ -78,26 +72,15 @@ const WORDS: [(&str, &str); 59] = [
     ("moves wait for a roll", "waits for the roll"),
     ("moves wait for others'", "waits for a move of others"),
     ("disks struck", "strike from ConfigMap"),
-    ("reason: a newer release", "Kafka 4.3.1 -> 4.4.0"),
-    ("reason: an older release", "Kafka 4.4.0 -> 4.3.1"),
     ("held: controllers first", " first"),
     ("held: one broker is watched", "before others follow"),
     ("held: a release is watched", "and there is no way back"),
     ("a feature switched on", "is there to stay"),
     ("new disks wait for a release", "is not there to stay yet"),
-    ("reason: a new CA", "it does not trust the new CA yet"),
-    ("reason: another certificate", "it runs with a certificate of the former CA"),
-    ("reason: the former CA", "it still trusts the former CA"),
     ("disks formatted again", "permit node 1000"),
     ("a voter joined", "let controller"),
     ("a voter left", "take the vote of controller"),
     ("a controller unregistered", "unregister controller"),
-    ("reason: a controller", "it becomes a controller"),
-    ("reason: no controller", "it is no controller any more"),
-    ("reason: other controllers", "it finds the quorum by the controllers"),
-    ("reason: another disk", "it gets another disk"),
-    ("reason: an empty disk", "a disk of it goes"),
-    ("a metadata log moves", "configuration metadata.log.dir"),
     ("a broker joins", "create StatefulSet orders-broker-3"),
     ("a claim deleted", "delete PersistentVolumeClaim"),
     ("disks grow", "apply PersistentVolumeClaim"),
@@ -110,6 +93,49 @@ const WORDS: [(&str, &str); 59] = [
     ("cut off", "does not hear from"),
 ];
 
+/// Words that show that a node restarted for this: no kind of reason is without.
+fn of_reason(reason: Reason) -> &'static [(&'static str, &'static str)] {
+    match reason {
+        Reason::Asked => &[("reason: asked for", "asked for by the annotation")],
+        Reason::Expires => &[("reason: certificate", "with a certificate that expires on")],
+        Reason::Authority => &[
+            ("reason: a new CA", "it does not trust the new CA yet"),
+            ("reason: another certificate", "it runs with a certificate of the former CA"),
+            ("reason: the former CA", "it still trusts the former CA"),
+        ],
+        Reason::Release => &[
+            ("reason: a newer release", "Kafka 4.3.1 -> 4.4.0"),
+            ("reason: an older release", "Kafka 4.4.0 -> 4.3.1"),
+        ],
+        Reason::Image => &[("reason: image", "image ")],
+        Reason::Roles => &[
+            ("reason: a controller", "it becomes a controller"),
+            ("reason: no controller", "it is no controller any more"),
+        ],
+        Reason::Quorum => {
+            &[("reason: other controllers", "it finds the quorum by the controllers")]
+        }
+        Reason::Disks => &[
+            ("reason: another disk", "it gets another disk"),
+            ("reason: an empty disk", "a disk of it goes"),
+        ],
+        Reason::Configuration => &[
+            ("reason: configuration", "configuration log.retention.hours"),
+            ("a metadata log moves", "configuration metadata.log.dir"),
+        ],
+        Reason::Java => &[("reason: heap", "JVM heap")],
+        Reason::Template => &[
+            ("reason: resources", "resources of its pod"),
+            ("reason: labels", "labels of its pod"),
+        ],
+    }
+}
+
+/// All words.
+fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WORDS.into_iter().chain(Reason::all().flat_map(of_reason).copied())
+}
+
 impl Probes {
     /// Something happened.
     pub(crate) fn note(&mut self, name: &str) {
@@ -117,7 +143,7 @@ impl Probes {
     }
 
     fn note_words(&mut self, text: &str) {
-        for (name, words) in WORDS {
+        for (name, words) in words() {
             if text.contains(words) {
                 self.note(name);
             }
@@ -152,7 +178,7 @@ impl Counts {
 
     /// Of those named and of all words, what never happened.
     pub(crate) fn never(&self, names: &[String]) -> Vec<String> {
-        let words = WORDS.iter().map(|(name, _)| (*name).to_owned());
+        let words = words().map(|(name, _)| name.to_owned());
         names.iter().cloned().chain(words).filter(|name| !self.0.contains_key(name)).collect()
     }
 

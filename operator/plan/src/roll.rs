@@ -19,6 +19,7 @@ use crate::upgrade::Watch;
 mod reason;
 mod safety;
 
+pub use reason::Reason;
 pub(crate) use reason::{certificate, reason};
 pub use safety::{Hold, may_stop};
 pub(crate) use safety::{guards, is_well, is_well_or_nobody_yet};

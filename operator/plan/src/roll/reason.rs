@@ -27,10 +27,71 @@ struct Case<'a> {
     now: Timestamp,
 }
 
-/// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
-/// another wish.
-const WISHES: [fn(&Case<'_>) -> Option<String>; 8] =
-    [release, image, roles, quorum, disks, configuration, java, template];
+/// A kind of reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A person asks for it.
+    Asked,
+    /// Its certificate runs out.
+    Expires,
+    /// It has to do with another CA.
+    Authority,
+    /// Another release of Kafka.
+    Release,
+    /// Another image.
+    Image,
+    /// It becomes a controller, or is one no more.
+    Roles,
+    /// It finds the quorum by others.
+    Quorum,
+    /// It gets disks, or goes on without some.
+    Disks,
+    /// Another configuration.
+    Configuration,
+    /// Another heap, or other options of the JVM.
+    Java,
+    /// Its pod is to look different.
+    Template,
+}
+
+impl Reason {
+    /// What is asked of every pod.
+    const ALWAYS: [Reason; 3] = [Reason::Asked, Reason::Expires, Reason::Authority];
+
+    /// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
+    /// another wish.
+    const WISHES: [Reason; 8] = [
+        Reason::Release,
+        Reason::Image,
+        Reason::Roles,
+        Reason::Quorum,
+        Reason::Disks,
+        Reason::Configuration,
+        Reason::Java,
+        Reason::Template,
+    ];
+
+    /// All that a node is ever asked to restart for, in the order in which they are said.
+    pub fn all() -> impl Iterator<Item = Reason> {
+        Reason::ALWAYS.into_iter().chain(Reason::WISHES)
+    }
+
+    fn sentence(self, case: &Case<'_>) -> Option<String> {
+        match self {
+            Reason::Asked => asked(case),
+            Reason::Expires => expires(case),
+            Reason::Authority => other_authority(case),
+            Reason::Release => release(case),
+            Reason::Image => image(case),
+            Reason::Roles => roles(case),
+            Reason::Quorum => quorum(case),
+            Reason::Disks => disks(case),
+            Reason::Configuration => configuration(case),
+            Reason::Java => java(case),
+            Reason::Template => template(case),
+        }
+    }
+}
 
 /// Everything that the spec asks a node to restart for, as one sentence; `None` where nothing does.
 /// `outdated` is whether its pod would be made differently today.
@@ -45,11 +106,12 @@ pub(crate) fn reason(
 ) -> Option<String> {
     let case = Case { desired, observed, node, pod, wanted, now };
     let mut reasons: Vec<String> =
-        [asked(&case), expires(&case), other_authority(&case)].into_iter().flatten().collect();
+        Reason::ALWAYS.into_iter().filter_map(|one| one.sentence(&case)).collect();
     let other_wish =
         || pod.wish.is_some() && pod.wish.as_deref() != stateful_set::wish(&wanted.set.own);
     if outdated && other_wish() {
-        let wishes: Vec<String> = WISHES.iter().filter_map(|check| check(&case)).collect();
+        let wishes: Vec<String> =
+            Reason::WISHES.into_iter().filter_map(|one| one.sentence(&case)).collect();
         let unnamed = wishes.is_empty().then(|| "the spec of its pod changed".to_owned());
         reasons.extend(wishes.into_iter().chain(unnamed));
     }
