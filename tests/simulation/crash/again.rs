@@ -69,6 +69,18 @@ fn disks_that_are_named_again_survive_a_crash_at_every_write() {
     }
 }
 
+/// Wherever the operator was when it died, a disk that leaves all brokers breaks on one of them: that one comes first,
+/// and who had begun is not forgotten.
+#[test]
+fn a_disk_that_breaks_while_it_leaves_survives_a_crash_at_every_write() {
+    let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
+    let path: &[&str] = &["spec", "brokers", "storage", "volumes"];
+    let one = json!([{ "name": "d0", "size": "2Gi" }]);
+    at_every_write(&[Mishap::CrashBefore, Mishap::CrashAfter], |write, mishap| {
+        edited(birth, (path, &one), (write, mishap), |world| world.break_disk(2, "d1"))
+    });
+}
+
 /// Deleted and created again as it was before the edit, as it is after it, or as neither, wherever the operator was,
 /// a cluster is at rest in the end: with every broker and disk that is asked for, and with nothing left in Kafka.
 #[test]

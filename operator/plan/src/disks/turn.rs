@@ -43,14 +43,11 @@ impl Turn<'_> {
         Some(DisksMemory { broker, volumes, put_off, ..DisksMemory::default() })
     }
 
-    /// Who comes before the broker that is remembered, as long as that one has all its disks and would have them in
-    /// its next life, too.
+    /// Who comes before the broker that is remembered, as long as that one has all its disks. Should it start without
+    /// one meanwhile, because its StatefulSet lacks it already, that disk was seen empty and is cordoned.
     pub(super) fn before(&self, memory: &DisksMemory) -> Option<DisksMemory> {
         let id = memory.broker;
-        let has = |volume: &String| {
-            disks::has(self.observed, id, volume) == Some(true)
-                && disks::next_has(self.desired, self.observed, id, volume) == Some(true)
-        };
+        let has = |volume: &String| disks::has(self.observed, id, volume) == Some(true);
         if self.has_offline(id) || !memory.volumes.iter().all(has) {
             return None;
         }
