@@ -65,11 +65,12 @@ impl<'a> Verifier<'a> {
         ensure!(verdict["ok"] == true, "the verifier's verdict: {verdict:#}");
         say(&format!(
             "{of}: verified: {} records acknowledged, {} read, none lost, twice, out of order or \
-             wrong; {} batches sent again, longest wait for an acknowledgement {} ms",
+             wrong; {} batches sent again, no producer would have given up; longest wait for an \
+             acknowledgement {}",
             verdict["acked"],
             verdict["read"],
             verdict["retries"],
-            verdict["longestGapMilliseconds"]
+            waits(&verdict)
         ));
         Ok(())
     }
@@ -87,7 +88,7 @@ impl<'a> Verifier<'a> {
     pub(crate) async fn has_waited_for_no_long_time(&self, of: &str) -> anyhow::Result<()> {
         let progress = self.ask("progress").await?;
         let gap = progress["longestGapMilliseconds"].as_u64().unwrap_or(u64::MAX);
-        say(&format!("{of}: longest wait for an acknowledgement up to now {gap} ms"));
+        say(&format!("{of}: longest wait for an acknowledgement up to now {}", waits(&progress)));
         ensure!(
             gap <= GAP_MAX_MILLISECONDS,
             "a partition went {gap} ms without an acknowledgement: {progress:#}"
@@ -101,6 +102,14 @@ impl<'a> Verifier<'a> {
         let request = Request::get(path).body(Vec::new())?;
         self.stage.client.request(request).await.context("the verifier did not answer")
     }
+}
+
+/// The longest wait for an acknowledgement, of all and of each partition.
+fn waits(told: &Value) -> String {
+    let longest = &told["longestGapMilliseconds"];
+    let partitions = told["partitions"].as_array().into_iter().flatten();
+    let each = partitions.map(|one| one["longestGapMilliseconds"].to_string());
+    format!("{longest} ms (of each partition: {})", each.collect::<Vec<_>>().join(", "))
 }
 
 fn manifest(cluster: &str) -> Value {

@@ -44,8 +44,8 @@ pub(crate) struct PartitionProgress {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verdict {
-    /// Whether something was acknowledged, everything was acknowledged in the end, and every
-    /// record was found as it has to be.
+    /// Whether something was acknowledged, everything was acknowledged in the end, no producer would
+    /// have given up on the way, and every record was found as it has to be.
     pub(crate) ok: bool,
     /// The name of the run, which the keys of its records begin with.
     run: String,
@@ -55,6 +55,10 @@ pub(crate) struct Verdict {
     read: u64,
     /// Records that were sent and not acknowledged, although it was waited for them.
     unresolved: u64,
+    /// How many errors another producer would have told its user of and not tried again.
+    given_up: usize,
+    /// The first of them.
+    given_up_first: Vec<String>,
     lost: Finding,
     duplicated: Finding,
     reordered: Finding,
@@ -125,12 +129,15 @@ impl Verdict {
             shown.read = last.reading.count();
         }
         let is_complete = progress.acked > 0 && unresolved == 0 && unread.is_empty();
+        let given_up = verification.given_up();
         Self {
-            ok: is_complete && findings.is_empty(),
+            ok: is_complete && given_up.is_empty() && findings.is_empty(),
             run: verification.run().to_owned(),
             acked: progress.acked,
             read: progress.partitions.iter().map(|one| one.read).sum(),
             unresolved,
+            given_up: given_up.len(),
+            given_up_first: given_up.into_iter().take(NAMED_MAX).collect(),
             lost: findings.lost.into(),
             duplicated: findings.duplicated.into(),
             reordered: findings.reordered.into(),
@@ -153,4 +160,46 @@ fn longest_gap(partitions: &[PartitionProgress]) -> u64 {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+    use ottla_kafka::{Endpoint, Error, ErrorCode};
+
+    use super::*;
+    use crate::reading::Reading;
+
+    /// The verdict on a run of which each batch was stored in the end, after this error.
+    fn after(code: ErrorCode) -> Verdict {
+        let verification = Verification::new("orders", 1);
+        let partition = &verification.partitions()[0];
+        let first = partition.books().ledger.send(1, Duration::ZERO);
+        let refused = Error::Refused {
+            call: "Produce",
+            peer: Endpoint::new("kafka-0", 9092),
+            subject: "orders-0".to_owned(),
+            code,
+            message: None,
+        };
+        let failed = Err::<(), _>(refused).context("cannot write").unwrap_err();
+        verification.batch_failed(&failed);
+        partition.books().ledger.acknowledge(0, Duration::ZERO);
+        let mut reading = Reading::default();
+        let record = partition.source.record(first, 0);
+        reading.add(&partition.source, &ottla_kafka::FetchedRecord { offset: 0, record });
+        reading.finish();
+        Verdict::of(&verification, &[LastReading { reading, gave_up: None }])
+    }
+
+    #[test]
+    fn an_error_that_a_producer_does_not_try_again_is_a_fault() {
+        for code in [ErrorCode::NOT_ENOUGH_REPLICAS, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION] {
+            let verdict = after(code);
+            assert_eq!((verdict.ok, verdict.given_up), (true, 0), "{verdict:?}");
+        }
+        let verdict = after(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        assert_eq!((verdict.ok, verdict.given_up, verdict.retries), (false, 1, 1), "{verdict:?}");
+        assert!(verdict.given_up_first[0].contains("OUT_OF_ORDER_SEQUENCE_NUMBER"), "{verdict:?}");
+    }
 }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ottla_kafka::Class;
+
 use crate::content::Source;
 use crate::ledger::Ledger;
 use crate::reading::Reading;
@@ -16,6 +18,7 @@ pub(crate) struct Verification {
     partitions: Vec<Partition>,
     last_error: Mutex<Option<String>>,
     retries: AtomicU64,
+    given_up: Mutex<Vec<String>>,
 }
 
 /// One partition. A clone is the same.
@@ -57,6 +60,7 @@ impl Verification {
             began: Instant::now(),
             last_error: Mutex::default(),
             retries: AtomicU64::default(),
+            given_up: Mutex::default(),
         }
     }
 
@@ -88,6 +92,9 @@ impl Verification {
     /// Notes that a batch has to be sent again, and why.
     pub(crate) fn batch_failed(&self, error: &anyhow::Error) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        if ends_a_producer(error) {
+            lock(&self.given_up).push(format!("{error:#}"));
+        }
         self.failed(error);
     }
 
@@ -96,10 +103,22 @@ impl Verification {
         lock(&self.last_error).clone()
     }
 
+    /// The errors at which another producer would have given a batch up.
+    pub(crate) fn given_up(&self) -> Vec<String> {
+        lock(&self.given_up).clone()
+    }
+
     /// How many times a batch had to be sent again.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
+}
+
+/// Whether Kafka's own producer would tell its user of an error and not try again. It does try again
+/// where it meets a topic that a broker does not know, or not yet.
+fn ends_a_producer(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<ottla_kafka::Error>();
+    error.is_some_and(|error| error.class() == Class::Fatal)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
