@@ -211,7 +211,9 @@ async fn harmless(
             | Action::ElectLeaders(_)
             | Action::Throttle(_)
             | Action::CordonDisks { of_gone: true, .. }
-            | Action::Cordon { cordoned: false, .. } => kafka(context, ways, action).await,
+            | Action::Cordon { cordoned: false, .. } => {
+                kafka(context, namespace, ways, action).await
+            }
             Action::Format(_)
             | Action::RestartPod(_)
             | Action::Delete(_)
@@ -230,8 +232,14 @@ async fn harmless(
     context.leadership.within_tenure(effect).await.map_err(ActError::NotLeading)?
 }
 
-async fn kafka(context: &Context, ways: &Ways, action: &Action) -> Result<(), ActError> {
+async fn kafka(
+    context: &Context,
+    namespace: &str,
+    ways: &Ways,
+    action: &Action,
+) -> Result<(), ActError> {
     let credentials = ways.credentials.as_ref().ok_or(ActError::NoCredentials)?;
+    context.metrics.changes_kafka(namespace);
     context.reach.change_kafka(credentials, ways, action).await.map_err(ActError::Kafka)
 }
 
@@ -258,7 +266,7 @@ async fn destructive(
             }
             // The record last: what is struck from it is never asked for again.
             Action::UnregisterController(unregister) => {
-                kafka(context, ways, action).await?;
+                kafka(context, namespace, ways, action).await?;
                 let UnregisterController { target, record, .. } = unregister;
                 identity::record_quorum(&context.client, namespace, target, record).await
             }
@@ -269,7 +277,7 @@ async fn destructive(
             | Action::Unregister(_)
             | Action::AddVoter(_)
             | Action::RemoveVoter(_)
-            | Action::RaiseFeature(_) => kafka(context, ways, action).await,
+            | Action::RaiseFeature(_) => kafka(context, namespace, ways, action).await,
             _ => Ok(()),
         }
     };

@@ -41,6 +41,7 @@ pub struct Metrics {
     reconcile_errors: Family<KindLabel, Counter>,
     reconcile_seconds: Family<KindLabel, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Counter>,
+    kafka_changes: Family<NamespaceLabel, Counter>,
     leader: Gauge,
     lag: Lag,
     api_served: Arc<AtomicBool>,
@@ -49,6 +50,11 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NamespaceLabel {
+    namespace: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +78,7 @@ impl Metrics {
             reconcile_errors: Family::default(),
             reconcile_seconds: Family::new_with_constructor(reconcile_histogram),
             requests: Family::default(),
+            kafka_changes: Family::default(),
             leader: Gauge::default(),
             lag: Lag::default(),
             api_served: Arc::default(),
@@ -103,6 +110,11 @@ impl Metrics {
              'failed' where none came, 'cancelled' where nobody waited for it any more",
             self.requests.clone(),
         );
+        registry.register(
+            "kafka_changes",
+            "Changes that Kafka clusters of a namespace were told to make",
+            self.kafka_changes.clone(),
+        );
         registry.register("leader", "1 while this process holds the lease", self.leader.clone());
         registry.register_collector(Box::new(process::Process));
         registry.register_collector(Box::new(self.lag.clone()));
@@ -115,6 +127,11 @@ impl Metrics {
         self.reconcile_seconds.get_or_create(&label).observe(took.as_secs_f64());
         // Looked up on success too, so that the count is exported as zero before the first error.
         self.reconcile_errors.get_or_create(&label).inc_by(u64::from(!succeeded));
+    }
+
+    /// Counts something that a Kafka cluster in `namespace` is told to change.
+    pub fn changes_kafka(&self, namespace: &str) {
+        self.kafka_changes.get_or_create(&NamespaceLabel { namespace: namespace.to_owned() }).inc();
     }
 
     /// How far replicas are behind their leaders.
@@ -188,6 +205,15 @@ mod tests {
         metrics.reconciled("Topic", Duration::ZERO, true);
         let text = metrics.encode().unwrap();
         assert!(text.contains("ottla_reconcile_errors_total{kind=\"Topic\"} 0"), "{text}");
+    }
+
+    #[test]
+    fn what_kafka_is_told_to_change_is_counted_by_namespace() {
+        let metrics = Metrics::new();
+        metrics.changes_kafka("shop");
+        metrics.changes_kafka("shop");
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("ottla_kafka_changes_total{namespace=\"shop\"} 2\n"), "{text}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! At rest after an operation: nothing is left to do, and nothing is written.
+//! At rest after an operation: nothing is left to do, and nothing is written, neither to Kubernetes nor to
+//! Kafka.
 
 use std::time::Duration;
 
@@ -25,13 +26,25 @@ pub(crate) async fn comes(stage: &Stage, cluster: &str, of: &str) -> anyhow::Res
         if !left.is_empty() {
             return Ok(Err(left.join("; ")));
         }
+        let told = async || told_kafka(stage).await.map_err(|error| format!("{error:#}"));
+        let told_before = told().await;
         tokio::time::sleep(QUIET_FOR).await;
-        let writes = written_since(stage, place)?;
+        let (writes, told) = (written_since(stage, place)?, told().await);
+        if told.is_err() || told != told_before {
+            return Ok(Err(format!("Kafka was told to change: {told_before:?} became {told:?}")));
+        }
         Ok(if writes.is_empty() { Ok(()) } else { Err(writes.join("; ")) })
     })
     .await?;
-    say(&format!("{of}: at rest, nothing to do and nothing written"));
+    say(&format!("{of}: at rest, nothing to do, and nothing written to Kubernetes or Kafka"));
     Ok(())
+}
+
+/// What the operator counts of its changes to Kafka. Another operator has another count.
+pub(crate) async fn told_kafka(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let mut figures = operator::figures(stage).await?;
+    figures.retain(|line| line.starts_with("ottla_kafka_changes_total"));
+    Ok(figures)
 }
 
 /// What the operator wrote in the stage's namespace since a place in the audit log.
