@@ -21,9 +21,6 @@ use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, until};
 
-/// An edit is seen at once.
-const TAKEN_WITHIN: Duration = Duration::from_secs(20);
-
 /// At rest the operator looks at a cluster each half minute.
 const RESTS_FOR: Duration = Duration::from_secs(40);
 
@@ -40,8 +37,28 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let five = manifest::with(&manifest::quickstart()?, &[("/spec/brokers/replicas", json!(5))])?;
     let cluster = Cluster::raise(stage, &five).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let took = leave(&cluster, &five, &json!([3]), 4).await?;
-    brokers(&cluster, &[0, 1, 2, 4]).await?;
+    let work = Box::pin(leave_and_join(&cluster, &verifier, &five));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("brokers: the operator was killed {killed} times meanwhile"));
+    verifier.has_waited_for_no_long_time("brokers").await?;
+    filled(&cluster).await?;
+    called_back(&cluster, &verifier).await?;
+    verifier.goes_on().await?;
+    while_the_operator_dies(&cluster, &verifier).await?;
+    at_rest(&cluster).await?;
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("brokers").await
+}
+
+/// One that is chosen leaves, then one by number, and both join again.
+async fn leave_and_join(
+    cluster: &Cluster<'_>,
+    verifier: &Verifier<'_>,
+    five: &Value,
+) -> anyhow::Result<()> {
+    let stage = cluster.stage;
+    let took = leave(cluster, five, &json!([3]), 4).await?;
+    brokers(cluster, &[0, 1, 2, 4]).await?;
     ensure!(
         claims(stage).await?.contains("orders-broker-3-d0"),
         "a claim that should stay is gone"
@@ -50,10 +67,10 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     verifier.goes_on().await?;
 
     let delete = json!({ "whenScaled": "Delete" });
-    let emptied = manifest::with(&five, &[("/spec/brokers/storage/reclaim", delete)])?;
-    let took = leave(&cluster, &emptied, &json!([]), 3).await?;
-    brokers(&cluster, &[0, 1, 2]).await?;
-    until("the claim of the broker that left to go", TAKEN_WITHIN, async || {
+    let emptied = manifest::with(five, &[("/spec/brokers/storage/reclaim", delete)])?;
+    let took = leave(cluster, &emptied, &json!([]), 3).await?;
+    brokers(cluster, &[0, 1, 2]).await?;
+    until("the claim of the broker that left to go", READY_WITHIN, async || {
         let claims = claims(stage).await?;
         let gone = !claims.contains("orders-broker-4-d0");
         Ok(if gone { Ok(()) } else { Err(format!("{claims:?}")) })
@@ -62,17 +79,8 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     say(&format!("brokers: from 4 to 3 brokers after {}, one claim gone", spell(took)));
     verifier.goes_on().await?;
 
-    joined(&cluster).await?;
-    verifier.goes_on().await?;
-    // What follows is slowed down on purpose, by a limit that no user would set.
-    verifier.has_waited_for_no_long_time("brokers").await?;
-    filled(&cluster).await?;
-    called_back(&cluster, &verifier).await?;
-    verifier.goes_on().await?;
-    while_the_operator_dies(&cluster, &verifier).await?;
-    at_rest(&cluster).await?;
-    verifier.goes_on().await?;
-    verifier.verdict("brokers").await
+    joined(cluster).await?;
+    verifier.goes_on().await
 }
 
 /// New partitions come to all five, with some records in them.
@@ -184,10 +192,13 @@ async fn at_rest(cluster: &Cluster<'_>) -> anyhow::Result<()> {
         ensure!(!found.contains(left), "{left} was left behind: {found}");
     }
     ensure!(!moving(cluster).await?, "something still moves");
-    let place = audit::end()?;
+    rest::comes(cluster.stage, &cluster.name, "brokers").await?;
+    let (place, told) = (audit::end()?, rest::told_kafka(cluster.stage).await?);
     tokio::time::sleep(RESTS_FOR).await;
     let writes = rest::written_since(cluster.stage, place)?;
     ensure!(writes.is_empty(), "at rest it writes: {}", writes.join(", "));
+    let now = rest::told_kafka(cluster.stage).await?;
+    ensure!(now == told, "at rest Kafka is told to change: {told:?} became {now:?}");
     Ok(())
 }
 

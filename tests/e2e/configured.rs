@@ -1,5 +1,5 @@
 //! Configuration under a verifying producer and consumer: what Kafka takes while it runs is changed
-//! at once and restarts nobody, and the rest rolls.
+//! at once and restarts nobody, and the rest rolls. The operator dies again and again meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, READY_WITHIN};
 use super::exec::exec;
-use super::manifest;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, throughout, until};
+use super::{manifest, operator};
 
-/// An edit is seen at once.
-const TAKEN_WITHIN: Duration = Duration::from_secs(20);
+/// An edit is seen at once, and by this time nobody has killed the operator.
+const TAKEN_WITHIN: Duration = Duration::from_secs(15);
 /// How long nobody may be restarted after an edit that Kafka refused.
 const UNTOUCHED_FOR: Duration = Duration::from_secs(5);
 
@@ -35,33 +35,41 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let lives = cluster.lives().await?;
+    let work = Box::pin(steps(&cluster, &base));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("configured: the operator was killed {killed} times meanwhile"));
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("configured").await
+}
+
+async fn steps(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
+    let (stage, lives) = (cluster.stage, cluster.lives().await?);
 
     let live = json!({ "max.connections": "1000", "message.max.bytes": "2000000" });
     let edited = Instant::now();
-    configure(&cluster, &base, &live).await?;
+    configure(cluster, base, &live).await?;
     until("the change to be told", TAKEN_WITHIN, async || told(stage).await).await?;
     say(&format!("configured: a live change is told after {}", spell(edited.elapsed())));
-    holds(&cluster, &["max.connections=1000", "message.max.bytes=2000000"], &[]).await?;
+    holds(cluster, &["max.connections=1000", "message.max.bytes=2000000"], &[]).await?;
 
-    configure(&cluster, &base, &json!({ "max.connections": "1000" })).await?;
-    holds(&cluster, &["max.connections=1000"], &["message.max.bytes"]).await?;
+    configure(cluster, base, &json!({ "max.connections": "1000" })).await?;
+    holds(cluster, &["max.connections=1000"], &["message.max.bytes"]).await?;
 
     let by_hand = "max.connections=500,log.index.interval.bytes=8192,num.io.threads=16";
     let entity = ["--alter", "--entity-type", "brokers", "--entity-default"];
     kafka(stage, &[&entity[..], &["--add-config", by_hand]].concat()).await?;
     let left_alone = "num.io.threads=16";
     let gone = ["log.index.interval.bytes"];
-    holds(&cluster, &["max.connections=1000", left_alone], &gone).await?;
+    holds(cluster, &["max.connections=1000", left_alone], &gone).await?;
 
     let fewer = json!({ "max.connections": "1000", "min.insync.replicas": "1" });
-    configure(&cluster, &base, &fewer).await?;
-    holds(&cluster, &["min.insync.replicas=1"], &[]).await?;
-    configure(&cluster, &base, &json!({ "max.connections": "1000" })).await?;
-    holds(&cluster, &["min.insync.replicas=2"], &[]).await?;
+    configure(cluster, base, &fewer).await?;
+    holds(cluster, &["min.insync.replicas=1"], &[]).await?;
+    configure(cluster, base, &json!({ "max.connections": "1000" })).await?;
+    holds(cluster, &["min.insync.replicas=2"], &[]).await?;
 
     let refused = json!({ PER_IP: "a/b:5", "log.retention.hours": "24" });
-    configure(&cluster, &base, &refused).await?;
+    configure(cluster, base, &refused).await?;
     let words = cluster.says("Ready", "WriteFailed", READY_WITHIN).await?;
     ensure!(words.contains(PER_IP) && words.contains("a/b"), "it says: {words}");
     say(&format!("configured: refused by Kafka: `{words}`"));
@@ -70,26 +78,24 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         Ok(if now == lives { Ok(()) } else { Err(format!("{lives:?} became {now:?}")) })
     })
     .await?;
-    stage.apply(&base).await?;
+    stage.apply(base).await?;
     cluster.ready().await?;
-    holds(&cluster, &[left_alone], &["max.connections", PER_IP]).await?;
+    holds(cluster, &[left_alone], &["max.connections", PER_IP]).await?;
     ensure!(cluster.lives().await? == lives, "a live change touched a pod");
 
     let both =
         json!({ "max.connections": "1200", "log.retention.hours": "24", "num.io.threads": "24" });
-    configure(&cluster, &base, &both).await?;
-    holds(&cluster, &["max.connections=1200"], &[]).await?;
+    configure(cluster, base, &both).await?;
+    holds(cluster, &["max.connections=1200"], &[]).await?;
     cluster.ready().await?;
     let after = cluster.lives().await?;
     let kept = lives.iter().find(|(pod, life)| after.get(*pod) == Some(*life));
     ensure!(kept.is_none(), "a change that needs a restart left one as it was: {kept:?}");
     // What was set by hand hid it until every node had started with it.
-    holds(&cluster, &[], &["num.io.threads"]).await?;
+    holds(cluster, &[], &["num.io.threads"]).await?;
     effective(stage, "num.io.threads=24").await?;
     effective(stage, "max.connections=1200").await?;
-    effective(stage, "log.retention.hours=24").await?;
-    verifier.goes_on().await?;
-    verifier.verdict_of_planned("configured").await
+    effective(stage, "log.retention.hours=24").await
 }
 
 async fn configure(cluster: &Cluster<'_>, base: &Value, config: &Value) -> anyhow::Result<()> {

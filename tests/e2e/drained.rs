@@ -1,5 +1,5 @@
 //! A Kubernetes node is drained in the middle of a roll: its broker is evicted only when the roll can
-//! do without it, and at no moment are two brokers down.
+//! do without it, and at no moment are two brokers down. The operator dies again and again meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,13 @@ use anyhow::{bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::EvictParams;
 use kube::{Api, Client, Config, ResourceExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cluster::{Cluster, READY_WITHIN, not_ready};
-use super::killed;
-use super::manifest;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, until};
+use super::{killed, manifest, operator};
 
 const TOO_MANY_REQUESTS: u16 = 429;
 
@@ -30,25 +29,32 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
+    let work = Box::pin(drained_in_a_roll(&cluster, &base));
+    let killed = operator::dies_during(&stage.client, work).await?;
+    say(&format!("drained: the operator was killed {killed} times meanwhile"));
+    verifier.goes_on().await?;
+    verifier.verdict_of_planned("drained").await
+}
+
+async fn drained_in_a_roll(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
     // The roll comes to the active controller last.
-    let last = format!("orders-broker-{}-0", killed::leader(&cluster).await?);
-    let changed = manifest::with(&base, &[("/spec/config/queued.max.requests", json!("400"))])?;
-    stage.apply(&changed).await?;
+    let last = format!("orders-broker-{}-0", killed::leader(cluster).await?);
+    let changed = manifest::with(base, &[("/spec/config/queued.max.requests", json!("400"))])?;
+    cluster.stage.apply(&changed).await?;
     until("the roll to begin", READY_WITHIN, async || {
-        let down = down(&cluster).await?;
+        let down = down(cluster).await?;
         Ok(if down.is_empty() { Err("every pod is Ready".to_owned()) } else { Ok(()) })
     })
     .await?;
     let started = Instant::now();
-    let refused = drain(&cluster, &last).await?;
+    let refused = drain(cluster, &last).await?;
     ensure!(refused > 0, "{last} was evicted in the middle of the roll");
     say(&format!(
         "drained: {last} was refused {refused} times and evicted after {}",
         spell(started.elapsed())
     ));
     cluster.ready().await?;
-    verifier.goes_on().await?;
-    verifier.verdict_of_planned("drained").await
+    Ok(())
 }
 
 /// Evicts a pod as `kubectl drain` does, again and again until it is allowed; how often it was not.

@@ -1,16 +1,13 @@
-//! Objects changed by hand, one of each kind: each is put right, and no pod is touched. A disk grows,
-//! and no pod is touched either.
+//! Objects changed by hand, one of each kind: each is put right, and no pod is touched.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::exec::exec;
 use super::kcat::Kcat;
 use super::manifest;
 use super::object::of_kind;
@@ -39,8 +36,6 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     ] {
         put_right(&cluster, api_version, kind, name, pointer, value).await?;
     }
-    let grown = manifest::with(&base, &[("/spec/brokers/storage/volumes/0/size", json!("3Gi"))])?;
-    grows(&cluster, &grown).await?;
     ensure!(cluster.lives().await? == lives, "pods were touched: {:?}", cluster.lives().await?);
     Kcat::beside(&cluster).await?.round_trip("tls", "after").await
 }
@@ -85,29 +80,5 @@ async fn put_right(
     })
     .await?;
     say(&format!("drift: {kind} {name} is put right"));
-    Ok(())
-}
-
-/// The claims grow, and Kafka sees it without a restart.
-async fn grows(cluster: &Cluster<'_>, grown: &Value) -> anyhow::Result<()> {
-    cluster.stage.apply(grown).await?;
-    let claims = cluster.stage.api::<PersistentVolumeClaim>();
-    let command = ["df", "--output=size", "--block-size=1M", "/var/lib/ottla/d0"];
-    for broker in 0..3 {
-        let (claim, pod) =
-            (format!("orders-broker-{broker}-d0"), format!("orders-broker-{broker}-0"));
-        until(&format!("claim {claim} to grow"), MENDED_WITHIN, async || {
-            let status = claims.get(&claim).await?.status.unwrap_or_default();
-            let size = status.capacity.unwrap_or_default().remove("storage");
-            let grown = size.as_ref().is_some_and(|size| size.0 == "3Gi");
-            Ok(if grown { Ok(()) } else { Err(format!("it has {size:?}")) })
-        })
-        .await?;
-        let table = exec(&cluster.stage.api(), &pod, &command, "").await?;
-        let mebibytes: u64 = table.lines().last().unwrap_or_default().trim().parse()?;
-        ensure!(mebibytes > 2500, "{pod} sees {mebibytes} MiB");
-    }
-    cluster.ready().await?;
-    say("drift: every disk has grown, and the pods see it");
     Ok(())
 }

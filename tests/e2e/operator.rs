@@ -77,7 +77,7 @@ pub(crate) fn left_to_do(explained: &str) -> Vec<&str> {
 
 /// How often it is killed in the middle of something. The next one has to wait until the lease of the
 /// dead one is over, and then has some seconds to do something.
-const KILLED_EACH: Duration = Duration::from_secs(20);
+const KILLED_EACH: Duration = Duration::from_secs(30);
 
 /// Does something while it dies every few seconds; how often it was killed.
 pub(crate) async fn dies_during(

@@ -10,7 +10,7 @@ use super::kcat::Kcat;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::spell;
-use super::{killed, manifest, restarted};
+use super::{killed, manifest, operator, restarted};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -44,10 +44,13 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     leader_killed(&cluster).await
 }
 
-/// Every node is restarted, then the active controller dies, and records go on being acknowledged.
+/// Every node is restarted while the operator dies again and again, then the active controller dies, and
+/// records go on being acknowledged.
 async fn leader_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let verifier = Verifier::beside(cluster).await?;
-    restarted::controllers_before_brokers(cluster).await?;
+    let roll = Box::pin(restarted::controllers_before_brokers(cluster));
+    let killed = operator::dies_during(&cluster.stage.client, roll).await?;
+    say(&format!("production: the operator was killed {killed} times meanwhile"));
     verifier.goes_on().await?;
     let before = cluster.lives().await?;
     let pod = format!("payments-controller-{}-0", killed::leader(cluster).await?);

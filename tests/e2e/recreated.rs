@@ -1,4 +1,5 @@
-//! A KafkaCluster deleted and created again finds its data, and takes back what was begun.
+//! A KafkaCluster deleted and created again finds its data, and takes back what was begun; a verifying producer
+//! and consumer goes on when it is there again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::kcat::{Kcat, numbered};
 use super::manifest;
 use super::object::of_kind;
 use super::stage::{Stage, play, say};
+use super::verifier::Verifier;
 use super::wait::{spell, until};
 
 /// Brokers that are voters too stop together; the last of them find no quorum to say goodbye to.
@@ -32,6 +34,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         &[("/spec/brokers/storage/volumes", json!(volumes))],
     )?;
     let cluster = Cluster::raise(stage, &manifest).await?;
+    let verifier = Verifier::beside(&cluster).await?;
     let client = Kcat::beside(&cluster).await?;
     let records = numbered("kept", 2000);
     client.produce("tls", "kept", &records).await?;
@@ -68,7 +71,8 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     .await?;
     let settings = brokers::settings(&cluster).await?;
     ensure!(!settings.contains("cordoned"), "a cordon was left behind: {settings}");
-    Ok(())
+    verifier.goes_on().await?;
+    verifier.verdict("recreated").await
 }
 
 /// Waits until the first broker is restarted without a disk that the spec leaves out.

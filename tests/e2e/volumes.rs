@@ -1,6 +1,6 @@
-//! Disks come and go under a verifying producer and consumer: another one is added, and then gives way to a
-//! third of another size, and so does the first, which has the metadata log of a voter. The operator dies again and
-//! again meanwhile.
+//! Disks grow, come and go under a verifying producer and consumer: another one is added, and then gives way to a
+//! third of another class and size, and so does the first, which has the metadata log of a voter. The operator dies
+//! again and again meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,6 +16,18 @@ use super::verifier::Verifier;
 use super::wait::{spell, until};
 use super::{manifest, operator};
 
+/// A disk of a broker: name, size, class.
+type Disk = (&'static str, &'static str, Option<&'static str>);
+
+/// The first, which has grown.
+const D0: Disk = ("d0", "3Gi", None);
+const D1: Disk = ("d1", "2Gi", None);
+/// Another class, which is not the default, and a smaller size.
+const D2: Disk = ("d2", "1Gi", Some("fixed-disk"));
+
+const LATE: &str = "late";
+const POD: &str = "orders-broker-0-0";
+
 #[tokio::test]
 async fn volumes() -> anyhow::Result<()> {
     play("volumes", scenario).await
@@ -24,31 +36,79 @@ async fn volumes() -> anyhow::Result<()> {
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
-    changed(&cluster, "a disk added", &with(&base, &[("d0", "2Gi"), ("d1", "2Gi")])?).await?;
-    // What is made now comes to the disk that has the least.
     let verifier = Verifier::beside(&cluster).await?;
-    ensure!(stored(&cluster, "d1").await? > 0, "the new disks hold nothing of the topic");
-
-    let replaced = with(&base, &[("d0", "2Gi"), ("d2", "1Gi")])?;
-    let work = Box::pin(changed(&cluster, "a disk replaced", &replaced));
+    let work = Box::pin(steps(&cluster, &verifier, &base));
     let killed = operator::dies_during(&stage.client, work).await?;
     say(&format!("volumes: the operator was killed {killed} times meanwhile"));
-    gone(&cluster, "d1").await?;
-    verifier.goes_on().await?;
-
-    let first = with(&base, &[("d2", "1Gi")])?;
-    let work = Box::pin(changed(&cluster, "the first disk gone", &first));
-    let killed = operator::dies_during(&stage.client, work).await?;
-    say(&format!("volumes: the operator was killed {killed} times meanwhile"));
-    gone(&cluster, "d0").await?;
     vote_with(&cluster, &[0, 1, 2], "d2").await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("volumes").await
 }
 
+async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> anyhow::Result<()> {
+    let lives = cluster.lives().await?;
+    grows(cluster, &with(base, &[D0])?).await?;
+    ensure!(cluster.lives().await? == lives, "a disk grew, and pods were touched");
+    verifier.goes_on().await?;
+
+    changed(cluster, "a disk added", &with(base, &[D0, D1])?).await?;
+    // What is made now comes to the disk that has the least.
+    let topic = ["--create", "--topic", LATE, "--partitions", "6", "--replication-factor", "3"];
+    let tool = ["kafka-topics.sh", "--bootstrap-server", "orders-plain-bootstrap:9092"];
+    exec(&cluster.stage.api::<Pod>(), POD, &[&tool[..], &topic].concat(), "").await?;
+    ensure!(stored(cluster, "d1", LATE).await? > 0, "the new disks hold nothing of the topic");
+    verifier.goes_on().await?;
+
+    changed(cluster, "a disk replaced", &with(base, &[D0, D2])?).await?;
+    gone(cluster, "d1").await?;
+    verifier.goes_on().await?;
+
+    changed(cluster, "the first disk gone", &with(base, &[D2])?).await?;
+    gone(cluster, "d0").await?;
+    ensure!(
+        stored(cluster, "d2", "verified").await? == 18,
+        "not all replicas are on the last disk"
+    );
+    verifier.goes_on().await
+}
+
+/// The claims grow, and Kafka sees it without a restart.
+async fn grows(cluster: &Cluster<'_>, grown: &Value) -> anyhow::Result<()> {
+    let began = Instant::now();
+    cluster.stage.apply(grown).await?;
+    let claims = cluster.stage.api::<PersistentVolumeClaim>();
+    let command = ["df", "--output=size", "--block-size=1M", "/var/lib/ottla/d0"];
+    for broker in 0..3 {
+        let (claim, pod) =
+            (format!("orders-broker-{broker}-d0"), format!("orders-broker-{broker}-0"));
+        until(&format!("claim {claim} to grow"), READY_WITHIN, async || {
+            let status = claims.get(&claim).await?.status.unwrap_or_default();
+            let size = status.capacity.unwrap_or_default().remove("storage");
+            let grown = size.as_ref().is_some_and(|size| size.0 == "3Gi");
+            Ok(if grown { Ok(()) } else { Err(format!("it has {size:?}")) })
+        })
+        .await?;
+        let table = exec(&cluster.stage.api(), &pod, &command, "").await?;
+        let mebibytes: u64 = table.lines().last().unwrap_or_default().trim().parse()?;
+        ensure!(mebibytes > 2500, "{pod} sees {mebibytes} MiB");
+    }
+    cluster.ready().await?;
+    say(&format!(
+        "volumes: every disk has grown, and the pods see it, after {}",
+        spell(began.elapsed())
+    ));
+    Ok(())
+}
+
 /// Brokers with these disks, whose claims go with them.
-fn with(base: &Value, volumes: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let volumes = volumes.iter().map(|(name, size)| json!({ "name": name, "size": size }));
+fn with(base: &Value, volumes: &[Disk]) -> anyhow::Result<Value> {
+    let volumes = volumes.iter().map(|(name, size, class)| {
+        let mut volume = json!({ "name": name, "size": size });
+        if let Some(class) = class {
+            volume["storageClassName"] = json!(class);
+        }
+        volume
+    });
     let storage = json!({
         "volumes": volumes.collect::<Vec<_>>(), "reclaim": { "whenScaled": "Delete" },
     });
@@ -84,14 +144,15 @@ fn mounted(pod: &Pod) -> BTreeSet<String> {
     volumes.filter_map(|one| one.name.strip_prefix("disk-").map(ToOwned::to_owned)).collect()
 }
 
-/// How many replicas of the verified topic lie on such a disk of any broker.
-async fn stored(cluster: &Cluster<'_>, volume: &str) -> anyhow::Result<usize> {
+/// How many replicas of a topic lie on such a disk of any broker.
+async fn stored(cluster: &Cluster<'_>, volume: &str, topic: &str) -> anyhow::Result<usize> {
+    let beginning = format!("{topic}-");
     let folder = format!("/var/lib/ottla/{volume}/log");
     let mut count = 0;
     for broker in 0..3 {
         let pod = format!("orders-broker-{broker}-0");
         let found = exec(&cluster.stage.api(), &pod, &["ls", &folder], "").await?;
-        count += found.lines().filter(|line| line.starts_with("verified-")).count();
+        count += found.lines().filter(|line| line.starts_with(&beginning)).count();
     }
     Ok(count)
 }
