@@ -64,6 +64,19 @@ impl<'a> Kcat<'a> {
         self.run(&command, "").await
     }
 
+    /// Whether every replica of a topic is in sync, and what Kafka says of it.
+    pub(crate) async fn in_sync(&self, topic: &str) -> anyhow::Result<(bool, String)> {
+        let mut command = self.kcat("plain");
+        command.extend(["-L", "-J", "-m", "5", "-t", topic].map(str::to_owned));
+        let told = self.run(&command, "").await?;
+        let topics: Value = serde_json::from_str(&told)?;
+        let partitions = topics["topics"][0]["partitions"].as_array();
+        let count = |one: &Value, what: &str| one[what].as_array().map_or(0, Vec::len);
+        let whole = |one: &Value| count(one, "isrs") == count(one, "replicas");
+        let all = partitions.is_some_and(|all| !all.is_empty() && all.iter().all(whole));
+        Ok((all, told))
+    }
+
     /// Writes records through a listener and reads them back.
     pub(crate) async fn round_trip(&self, listener: &str, topic: &str) -> anyhow::Result<()> {
         let records = numbered(topic, 100);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Lives, READY_WITHIN, not_ready};
 use super::firewall::Cut;
+use super::kcat::Kcat;
 use super::stage::{Stage, play, say};
 use super::verifier::Verifier;
 use super::wait::{spell, throughout, until};
@@ -26,9 +27,8 @@ const IN_TIME: Duration = Duration::from_millis(1500);
 /// For so long nothing may happen to the other nodes while one is held back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A follower that can connect again is in sync within two of its attempts, and the roll goes on at
-/// its next look.
-const GOES_ON_WITHIN: Duration = Duration::from_secs(20);
+/// Once the follower is in sync the roll goes on at its next look.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
 
 /// The configuration in use, the one that the spec asks for, and two to go back to.
 const CONFIGURATIONS_MAX: usize = 4;
@@ -195,6 +195,8 @@ async fn patient(
         Ok(if dropped > 0 { Ok(()) } else { Err("nothing is dropped".to_owned()) })
     })
     .await?;
+    let since = waiting_since(cluster).await?;
+    ensure!(since.is_some(), "it does not say since when it waits");
     throughout("the roll's patience", PATIENCE, async || {
         let now = cluster.lives().await?;
         let touched = held.iter().find(|(name, life)| now.get(*name) != Some(*life));
@@ -204,32 +206,69 @@ async fn patient(
     })
     .await?;
     verifier.goes_on().await?;
-    let lacks = until("metrics to say how far it is behind", READY_WITHIN, async || {
-        let figures = operator::figures(cluster.stage).await?;
-        Ok(lacks(&figures, first).filter(|bytes| *bytes > 0).ok_or_else(|| figures.join("; ")))
-    })
-    .await?;
+    let lacks = lacks_are_told(cluster, first).await?;
+    let now = waiting_since(cluster).await?;
+    ensure!(now == since, "it waited since {since:?}, and then since {now:?}");
+    let client = Kcat::beside(cluster).await?;
     cut.lift()?;
-    let lifted = Instant::now();
-    until("the roll to go on", GOES_ON_WITHIN, async || {
-        let now = cluster.lives().await?;
-        let others = before.iter().filter(|(name, _)| **name != pod);
-        let mut down = others.filter(|(name, life)| now.get(*name) != Some(*life));
-        let told = cluster.pods().await?;
-        let ending = told.iter().any(|one| one.metadata.deletion_timestamp.is_some());
-        Ok(if ending || down.next().is_some() { Ok(()) } else { Err("nobody restarts".to_owned()) })
-    })
-    .await?;
+    let took = goes_on(cluster, &client, &held).await?;
     say(&format!(
-        "restarted: a follower held back: `{words}`, by {lacks} bytes; the roll went on {} after it was let through",
-        spell(lifted.elapsed())
+        "restarted: a follower held back: `{words}`, by {lacks} bytes; the roll went on {took}"
     ));
     cluster.ready().await?;
     until("metrics to say no more of it", READY_WITHIN, async || {
         let figures = operator::figures(cluster.stage).await?;
-        Ok(if figures.is_empty() { Ok(()) } else { Err(figures.join("; ")) })
+        let behind: Vec<String> =
+            figures.into_iter().filter(|line| line.starts_with("ottla_kafka_replica")).collect();
+        Ok(if behind.is_empty() { Ok(()) } else { Err(behind.join("; ")) })
     })
     .await
+}
+
+/// Waits until metrics say how many bytes a broker lacks; `explain` says so too.
+async fn lacks_are_told(cluster: &Cluster<'_>, broker: i32) -> anyhow::Result<u64> {
+    let bytes = until("metrics to say how far it is behind", READY_WITHIN, async || {
+        let figures = operator::figures(cluster.stage).await?;
+        Ok(lacks(&figures, broker).filter(|bytes| *bytes > 0).ok_or_else(|| figures.join("; ")))
+    })
+    .await?;
+    let explained = operator::explained(cluster.stage, &cluster.name).await?;
+    let behind = format!("saw   Kafka: broker {broker} lacks ");
+    let told = explained.lines().any(|line| line.starts_with(&behind) && line.contains("bytes"));
+    ensure!(told, "explain does not say what broker {broker} lacks: {explained}");
+    Ok(bytes)
+}
+
+/// Waits until all is in sync, and then until the roll goes on; how long both took, in words.
+async fn goes_on(cluster: &Cluster<'_>, client: &Kcat<'_>, held: &Lives) -> anyhow::Result<String> {
+    let lifted = Instant::now();
+    let has_gone_on = async || {
+        let now = cluster.lives().await?;
+        let told = cluster.pods().await?;
+        let ending = told.iter().any(|one| one.metadata.deletion_timestamp.is_some());
+        anyhow::Ok(ending || now != *held)
+    };
+    until("the follower to be in sync", READY_WITHIN, async || {
+        let (in_sync, told) = client.in_sync("verified").await?;
+        Ok(if in_sync || has_gone_on().await? { Ok(()) } else { Err(told) })
+    })
+    .await?;
+    let in_sync = lifted.elapsed();
+    until("the roll to go on", GOES_ON_WITHIN, async || {
+        Ok(if has_gone_on().await? { Ok(()) } else { Err("nobody restarts".to_owned()) })
+    })
+    .await?;
+    let all = lifted.elapsed();
+    Ok(format!(
+        "{} after all was in sync, which took {}",
+        spell(all.saturating_sub(in_sync)),
+        spell(in_sync)
+    ))
+}
+
+/// Since when the roll waits for the same.
+async fn waiting_since(cluster: &Cluster<'_>) -> anyhow::Result<Option<String>> {
+    Ok(cluster.status().await?.operation.and_then(|operation| operation.waiting_since))
 }
 
 /// How many bytes of what its leaders have a broker lacks, by the operator's metrics.
