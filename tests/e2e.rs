@@ -45,4 +45,5 @@ mod e2e {
     mod volumes;
     mod voters;
     mod wait;
+    mod worn;
 }

@@ -132,6 +132,18 @@ pub struct DiskStatus {
     pub available_bytes: u64,
 }
 
+/// What has to be free on a disk for Kafka to be started. With less it ends in its start, because it cannot write
+/// its checkpoints, and again and again.
+pub const ROOM_TO_START_BYTES: u64 = 16 << 20;
+
+impl DiskStatus {
+    /// Whether it is full. Of a disk that could not be looked at nobody knows.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.total_bytes > 0 && self.available_bytes < ROOM_TO_START_BYTES
+    }
+}
+
 /// Whether the node is in sync, since this start of its JVM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all_fields = "camelCase")]

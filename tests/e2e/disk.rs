@@ -68,6 +68,14 @@ pub(crate) async fn delete_claim(stage: &Stage, claim: &str) -> anyhow::Result<(
     Ok(())
 }
 
+/// Says of a claim that what its former disk held is lost.
+pub(crate) async fn declare_lost(stage: &Stage, claim: &str) -> anyhow::Result<()> {
+    let uid = claims(stage).get(claim).await?.uid();
+    let word = json!({ "metadata": { "annotations": { "ottla.dev/accept-lost-disk": uid } } });
+    claims(stage).patch(claim, &PatchParams::default(), &Patch::Merge(&word)).await?;
+    Ok(())
+}
+
 /// Waits until a claim is gone.
 pub(crate) async fn gone(stage: &Stage, claim: &str) -> anyhow::Result<()> {
     until(&format!("claim {claim} to be gone"), UNBOUND_WITHIN, async || {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -82,9 +82,7 @@ async fn emptied(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     stays_refused(cluster, &[1]).await?;
     let new = claims.get(claim).await?;
     ensure!(new.uid() != lost.uid(), "claim {claim} is the one that was deleted");
-    let word =
-        json!({ "metadata": { "annotations": { "ottla.dev/accept-lost-disk": new.uid() } } });
-    claims.patch(claim, &PatchParams::default(), &Patch::Merge(&word)).await?;
+    disk::declare_lost(stage, claim).await?;
     cluster.ready().await?;
     say("disks: emptied: declared as lost, formatted, in sync again");
     let now = cluster.lives().await?;

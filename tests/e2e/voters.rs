@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::Api;
 use ottla_crds::kafka_cluster::status::NodeStatus;
 use ottla_plan::release;
 use serde_json::{Value, json};
@@ -158,10 +157,7 @@ async fn replaced(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     killed::delete(stage, "orders-broker-1-0", None).await?;
     let message = cluster.stalled("DiskRefused", READY_WITHIN).await?;
     ensure!(message.contains("this node was formatted before"), "{message}");
-    let claims: Api<PersistentVolumeClaim> = stage.api();
-    let uid = claims.get(claim).await?.uid();
-    let word = json!({ "metadata": { "annotations": { "ottla.dev/accept-lost-disk": uid } } });
-    claims.patch(claim, &PatchParams::default(), &Patch::Merge(&word)).await?;
+    disk::declare_lost(stage, claim).await?;
     until("the vote of the new disk", READY_WITHIN, async || {
         if let Err(not_ready) = cluster.is_ready().await? {
             return Ok(Err(not_ready));

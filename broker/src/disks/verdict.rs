@@ -1,6 +1,6 @@
 //! What follows from the disks: start, wait for the word to format, or refuse. Pure.
 
-use ottla_crds::agent::NodeDocument;
+use ottla_crds::agent::{NodeDocument, ROOM_TO_START_BYTES};
 
 use super::{Content, Disk, MetaProperties};
 use crate::sentence;
@@ -69,7 +69,8 @@ fn problem(node: &NodeDocument, disk: &Disk) -> Option<String> {
              an empty disk, or one of this node, is needed"
         )),
         Content::Formatted(meta) => {
-            foreign(node, volume, meta).or_else(|| elsewhere(disk)).or_else(|| read_only(disk))
+            let unlike = foreign(node, volume, meta).or_else(|| elsewhere(disk));
+            unlike.or_else(|| read_only(disk)).or_else(|| full(disk))
         }
         Content::HalfFormatted => half_foreign(node, disk).or_else(|| read_only(disk)),
         Content::Empty => read_only(disk),
@@ -115,6 +116,18 @@ fn read_only(disk: &Disk) -> Option<String> {
     disk.read_only.then(|| format!("volume {} is mounted read-only", disk.volume))
 }
 
+/// Whether Kafka would end in its start, for want of room. It is started once there is some.
+fn full(disk: &Disk) -> Option<String> {
+    let (total, available) = (disk.total_bytes >> 20, disk.available_bytes >> 20);
+    (disk.available_bytes < ROOM_TO_START_BYTES).then(|| {
+        format!(
+            "volume {} is full: {available} MiB of {total} MiB are free, and Kafka needs {} MiB to start",
+            disk.volume,
+            ROOM_TO_START_BYTES >> 20
+        )
+    })
+}
+
 /// Why a disk waits for the word to format.
 fn emptiness(disk: &Disk) -> String {
     let volume = &disk.volume;
@@ -158,8 +171,8 @@ pub(crate) mod tests {
             metadata_log: false,
             formatted: None,
             intent: None,
-            total_bytes: 100,
-            available_bytes: 50,
+            total_bytes: 100 << 20,
+            available_bytes: 50 << 20,
         }
     }
 
@@ -230,6 +243,10 @@ pub(crate) mod tests {
             (
                 Disk { read_only: true, ..disk("d0", Content::Empty) },
                 "refused: volume d0 is mounted read-only",
+            ),
+            (
+                Disk { available_bytes: 1 << 20, ..disk("d0", meta("clusterA", 3)) },
+                "refused: volume d0 is full: 1 MiB of 100 MiB are free, and Kafka needs 16 MiB to start",
             ),
             (
                 disk("d0", Content::Unreadable("cannot read the disk: I/O error".to_owned())),

@@ -21,7 +21,7 @@ use crate::{format, quantity, quorum, upgrade};
 mod departure;
 mod turn;
 
-pub(crate) use departure::plan;
+pub(crate) use departure::{plan, spell};
 
 /// Disks that the spec does not ask for any more, by node. One that neither a node's pod has nor its next life
 /// would have was left out when it was empty. Of a restored identity nobody knows which disks were in use.

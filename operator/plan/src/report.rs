@@ -100,6 +100,20 @@ pub enum WaitingOn {
         /// What is wrong with it and what to do.
         detail: String,
     },
+    /// A node's disk is full, so that Kafka is not started.
+    DiskFull {
+        /// The node.
+        node: i32,
+        /// Which, and how full.
+        detail: String,
+    },
+    /// Kafka took disks of a broker offline.
+    DiskOffline {
+        /// The broker.
+        node: i32,
+        /// Which, by their names in the spec.
+        volumes: Vec<String>,
+    },
     /// A node's image holds another release than the spec names.
     ImageRefused {
         /// The node.
@@ -266,6 +280,8 @@ impl WaitingOn {
             WaitingOn::PodStuck { .. } => "PodStuck",
             WaitingOn::AgentUnknown { .. } => "AgentUnknown",
             WaitingOn::DiskRefused { .. } => "DiskRefused",
+            WaitingOn::DiskFull { .. } => "DiskFull",
+            WaitingOn::DiskOffline { .. } => "DiskOffline",
             WaitingOn::ImageRefused { .. } => "ImageRefused",
             WaitingOn::Starting { .. } => "Starting",
             WaitingOn::CatchingUp { .. } => "CatchingUp",
@@ -306,6 +322,8 @@ impl WaitingOn {
                 | WaitingOn::AuthorityLost { .. }
                 | WaitingOn::AuthorityBroken { .. }
                 | WaitingOn::DiskRefused { .. }
+                | WaitingOn::DiskFull { .. }
+                | WaitingOn::DiskOffline { .. }
                 | WaitingOn::ImageRefused { .. }
                 | WaitingOn::RestartForbidden { .. }
                 | WaitingOn::CanaryFailed { .. }

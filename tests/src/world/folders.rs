@@ -8,6 +8,7 @@ use ottla_plan::action::MoveReplicas;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Answer, Folder, Folders};
 use ottla_plan::properties::{log_dir, volume_of};
+use serde_json::Value;
 
 use super::World;
 use super::nodes::{Disk, claims_in};
@@ -34,6 +35,8 @@ pub(super) struct Placement {
     broken: BTreeSet<String>,
     /// Replicas that were on them.
     lost: BTreeSet<Replica>,
+    /// Disks that are full, by the names of their claims, with the size at which they are.
+    full: BTreeMap<String, Value>,
 }
 
 impl Placement {
@@ -63,6 +66,38 @@ impl World {
     pub(super) fn offline(&self, id: i32) -> Vec<String> {
         let broken = |(name, _, _): &(&str, &str, bool)| self.placement.broken.contains(*name);
         self.mounted(id).filter(broken).map(|(_, volume, _)| volume.to_owned()).collect()
+    }
+
+    /// Whether a disk is full: it has not grown since it was.
+    pub(super) fn is_full(&self, claim: &str) -> bool {
+        let size = self.placement.full.get(claim);
+        size.is_some_and(|size| self.size_of(claim) == Some(size))
+    }
+
+    /// Whether a disk was ever full.
+    pub(super) fn has_been_full(&self, claim: &str) -> bool {
+        self.placement.full.contains_key(claim)
+    }
+
+    fn size_of(&self, claim: &str) -> Option<&Value> {
+        let child = self.store.get(Kind::PersistentVolumeClaim, claim)?;
+        child.live.pointer("/spec/resources/requests/storage")
+    }
+
+    /// A disk is filled up, and Kafka ends. Its container is started again.
+    pub fn fill_disk(&mut self, id: i32, volume: &str) {
+        let mut mounted = self.mounted(id);
+        let claim = mounted.find(|(_, name, _)| *name == volume).map(|one| one.0.to_owned());
+        drop(mounted);
+        let full = claim.and_then(|claim| Some((claim.clone(), self.size_of(&claim)?.clone())));
+        self.placement.full.extend(full);
+        let agent = self.first_word(id);
+        if let Some(pod) = self.pods.get_mut(&id) {
+            pod.agent = agent;
+            pod.seen.ready = false;
+            pod.seen.restarts += 1;
+        }
+        self.follow_brokers();
     }
 
     /// A disk breaks while its broker runs: what was on it is lost to that broker.

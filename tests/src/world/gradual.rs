@@ -65,6 +65,9 @@ impl World {
         {
             return self.crash_again(id);
         }
+        if matches!(pod.agent, Agent::Speaks(AgentState::Refused, _)) {
+            return self.looks_again(id);
+        }
         let next = match &pod.agent {
             Agent::Speaks(AgentState::Starting, _) if !self.finds_quorum(id) => return false,
             Agent::Speaks(AgentState::Starting | AgentState::Recovering, _) => {
@@ -91,6 +94,16 @@ impl World {
         self.make_topic();
         self.follow_brokers();
         true
+    }
+
+    /// An agent that refuses its disks looks again and again. Whether it finds them otherwise.
+    fn looks_again(&mut self, id: i32) -> bool {
+        let found = self.word_on_image(id).unwrap_or_else(|| self.first_word(id));
+        let is_news = !matches!(found, Agent::Speaks(AgentState::Refused, _));
+        if is_news {
+            self.start_pod(id);
+        }
+        is_news
     }
 
     /// The next step of every node. Whether any took one.

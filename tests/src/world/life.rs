@@ -11,7 +11,8 @@ use super::nodes::{Disk, has_jvm};
 use super::{Agent, Issued, World};
 
 impl World {
-    /// The kubelets start every pod whose claims are there; agents look at their disks.
+    /// The kubelets start every pod whose claims are there; agents look at their disks, and those that refused
+    /// them look again.
     pub fn start_pods(&mut self) {
         let ids: Vec<i32> = self.pods.keys().copied().collect();
         ids.into_iter().for_each(|id| self.start_pod(id));
@@ -24,7 +25,9 @@ impl World {
         let certificate = self.certificate_of(id);
         let now = self.now.as_second();
         let Some(pod) = self.pods.get_mut(&id) else { return };
-        if pod.seen.address.is_none() && pod.seen.stuck.is_none() && claims == pod.claims.len() {
+        let refuses = matches!(pod.agent, Agent::Speaks(AgentState::Refused, _));
+        let waits = pod.seen.address.is_none() || refuses;
+        if waits && pod.seen.stuck.is_none() && claims == pod.claims.len() {
             pod.seen.address = Some(format!("10.0.0.{}", id % 250 + 1));
             pod.agent = agent;
             pod.certificate = certificate;

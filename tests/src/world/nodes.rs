@@ -189,6 +189,10 @@ impl World {
                         format!("volume {volume} belongs to node {node_id} of the cluster {found}");
                     return Agent::Speaks(AgentState::Refused, Some(reason));
                 }
+                Some(Disk::Formatted { .. }) if self.is_full(name) => {
+                    let reason = format!("volume {volume} is full: 0 MiB are free");
+                    return Agent::Speaks(AgentState::Refused, Some(reason));
+                }
                 Some(Disk::Formatted { .. }) => {}
                 _ => awaits = true,
             }
@@ -236,6 +240,10 @@ impl World {
         reason: &Option<String>,
     ) -> AgentStatus {
         let said = || reason.clone().unwrap_or_default();
+        // As it found them when it refused them.
+        let was_full = |name: &str| state == AgentState::Refused && self.has_been_full(name);
+        let disks = self.mounted(id);
+        let disks = disks.map(|(name, volume, _)| self.disk(name, volume, was_full(name)));
         AgentStatus {
             agent_version: "0.1.0".to_owned(),
             node_id: id,
@@ -243,7 +251,7 @@ impl World {
             config_hash: pod.configuration.rsplit('-').next().unwrap_or_default().to_owned(),
             state,
             reason: reason.clone(),
-            disks: self.mounted(id).map(|(name, volume, _)| self.disk(name, volume)).collect(),
+            disks: disks.collect(),
             jvm: has_jvm(state).then(|| self.jvm(id, pod)),
             in_sync: match state {
                 AgentState::Running => InSync::Yes,
@@ -273,7 +281,7 @@ impl World {
         }
     }
 
-    fn disk(&self, claim: &str, volume: &str) -> DiskStatus {
+    fn disk(&self, claim: &str, volume: &str, is_full: bool) -> DiskStatus {
         let meta = match self.disks.get(claim) {
             Some(Disk::Formatted { cluster_id, node_id, directory_id, .. }) => DiskMeta::Present {
                 cluster_id: cluster_id.clone(),
@@ -289,7 +297,7 @@ impl World {
             holds_metadata_log: self.holds_metadata_log(claim),
             formatted_by: None,
             total_bytes: 1 << 30,
-            available_bytes: 1 << 29,
+            available_bytes: if is_full { 0 } else { 1 << 29 },
         }
     }
 

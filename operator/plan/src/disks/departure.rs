@@ -134,7 +134,7 @@ fn begin(memory: DisksMemory) -> Steps {
     }
 }
 
-pub(super) fn spell(volumes: &[String]) -> String {
+pub(crate) fn spell(volumes: &[String]) -> String {
     format!("{} {}", if volumes.len() == 1 { "disk" } else { "disks" }, volumes.join(", "))
 }
 

@@ -1,6 +1,6 @@
 //! What one node is doing, from its pod and its agent.
 
-use ottla_crds::agent::{AgentState, AgentStatus, InSync};
+use ottla_crds::agent::{AgentState, AgentStatus, DiskStatus, InSync};
 
 use super::{NodeReport, Phase, WaitingOn};
 use crate::desired::Desired;
@@ -8,6 +8,9 @@ use crate::format::{self, Objection};
 use crate::node::Node;
 use crate::observed::{Answer, Claim, Observed, Pod};
 use crate::repair;
+
+/// What helps a disk that is full.
+const GROWS: &str = ": raise its size in the spec";
 
 /// The report of one node.
 #[must_use]
@@ -17,7 +20,9 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
     let (phase, waiting_on) = match (pod, observed.agents.get(&node.id)) {
         (None, _) => (Phase::Pending, Some(WaitingOn::PodMissing { node: node.id })),
         (Some(pod), Some(Answer::Known(agent))) => {
-            let said = from_agent(node, agent, refusal(desired, observed, nodes, node));
+            let said = offline(desired, node, agent).unwrap_or_else(|| {
+                from_agent(node, agent, refusal(desired, observed, nodes, node))
+            });
             doubted(observed, node, wrong_image(observed, node, pod, agent).unwrap_or(said))
         }
         (Some(pod), answer) => silent(observed, node, pod, answer),
@@ -92,6 +97,21 @@ fn wrong_image(
     Some((Phase::Refused, Some(WaitingOn::ImageRefused { node: node.id, detail })))
 }
 
+/// Disks of a running broker that Kafka took offline. Of one that the spec leaves out something else is said.
+fn offline(
+    desired: &Desired,
+    node: &Node,
+    agent: &AgentStatus,
+) -> Option<(Phase, Option<WaitingOn>)> {
+    let wished = &desired.group(node.group).volumes;
+    let stays = |name: &&String| wished.iter().any(|volume| volume.name == **name);
+    let volumes: Vec<String> =
+        agent.jvm.as_ref()?.offline_volumes.iter().filter(stays).cloned().collect();
+    let serves = matches!(agent.state, AgentState::CatchingUp | AgentState::Running);
+    (serves && !volumes.is_empty())
+        .then_some((Phase::CatchingUp, Some(WaitingOn::DiskOffline { node: node.id, volumes })))
+}
+
 /// Kubernetes says that a claim has no volume, and not which claim of which class.
 fn stuck(observed: &Observed, node: &Node, detail: &str) -> String {
     if !detail.to_ascii_lowercase().contains("persistentvolumeclaim") {
@@ -146,7 +166,12 @@ fn from_agent(
         }
         AgentState::Refused => {
             let detail = said("its disks are not what they must be");
-            (Phase::Refused, Some(WaitingOn::DiskRefused { node: id, detail }))
+            let full = agent.disks.iter().any(DiskStatus::is_full);
+            let waiting_on = match full {
+                true => WaitingOn::DiskFull { node: id, detail: format!("{detail}{GROWS}") },
+                false => WaitingOn::DiskRefused { node: id, detail },
+            };
+            (Phase::Refused, Some(waiting_on))
         }
         AgentState::Formatting => (Phase::AwaitingFormat, starting("formats its disks".to_owned())),
         AgentState::Starting => (Phase::Starting, starting(said("Kafka starts"))),

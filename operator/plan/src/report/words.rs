@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{WaitingOn, brokers, partitions};
 use crate::desired::Problem;
+use crate::disks;
 use crate::names::RESTART_ANNOTATION;
 
 impl fmt::Display for WaitingOn {
@@ -51,11 +52,13 @@ impl fmt::Display for WaitingOn {
             WaitingOn::PodStuck { node, detail }
             | WaitingOn::AgentUnknown { node, detail }
             | WaitingOn::DiskRefused { node, detail }
+            | WaitingOn::DiskFull { node, detail }
             | WaitingOn::ImageRefused { node, detail }
             | WaitingOn::Starting { node, detail }
             | WaitingOn::CatchingUp { node, detail }
             | WaitingOn::RestartForbidden { node, detail }
             | WaitingOn::RestartPending { node, detail } => write!(out, "node {node}: {detail}"),
+            WaitingOn::DiskOffline { node, volumes } => out.write_str(&offline(*node, volumes)),
             WaitingOn::Draining { brokers, detail } => out.write_str(&draining(brokers, detail)),
             WaitingOn::Restarting { node, detail } => {
                 write!(out, "node {node} is restarted: {detail}")
@@ -88,6 +91,13 @@ fn mistakes(problems: &[Problem]) -> String {
 fn under_replicated(count: usize, example: &str) -> String {
     let verb = if count == 1 { "lacks" } else { "lack" };
     format!("{} {verb} an in-sync replica", partitions(count, example))
+}
+
+fn offline(node: i32, volumes: &[String]) -> String {
+    format!(
+        "node {node}: Kafka took {} offline after an error, and no replica there is in sync: mend it and delete the pod, or name another disk in the spec and leave this one out",
+        disks::spell(volumes)
+    )
 }
 
 fn draining(ids: &[i32], detail: &str) -> String {
