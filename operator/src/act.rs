@@ -78,6 +78,14 @@ pub struct Failure {
     pub holds_back: HeldBack,
 }
 
+impl Failure {
+    /// Whether it is likely to be over at the next try.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self.error, ActError::Kafka(ReachError::NotYet { .. }))
+    }
+}
+
 /// What came of the actions of a pass.
 #[derive(Debug, Default)]
 pub struct Outcome {

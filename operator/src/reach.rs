@@ -87,6 +87,12 @@ pub enum ReachError {
         /// Its own words.
         sentence: String,
     },
+    /// Kafka said that it cannot take it at this moment, and why.
+    #[error("Kafka does not take it yet: {sentence}")]
+    NotYet {
+        /// Its own words.
+        sentence: String,
+    },
     /// Kafka said no, or nothing.
     #[error("Kafka did not take it")]
     Kafka(#[source] ottla_kafka::Error),

@@ -104,8 +104,8 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Done
         plan.report = plan_checked(context, &desired, &observation.observed)?.report;
     }
     log(&cluster, &outcome);
-    let failure = outcome.failed.first().map(sentence);
     let repeats = context.repeats.note(&full_name(&cluster), outcome.tried());
+    let failure = told(&outcome.failed, repeats).map(sentence);
     let remembers = plan.memory != observation.observed.memory;
     let next = next_pass(&plan.report, &outcome, remembers, repeats, context.rest);
     let written =
@@ -237,6 +237,14 @@ fn stranger() -> Child {
     }
 }
 
+/// What may pass is told once it was tried so many times and did not.
+const PASSES_WITHIN: u32 = 3;
+
+/// The failure that people are told of: what may pass comes of a node that is just starting.
+fn told(failed: &[Failure], repeats: u32) -> Option<&Failure> {
+    failed.iter().find(|failure| repeats >= PASSES_WITHIN || !failure.may_pass())
+}
+
 fn sentence(failure: &Failure) -> String {
     format!("could not {}: {}", failure.action, error_chain(&failure.error))
 }
@@ -248,5 +256,29 @@ fn log(cluster: &KafkaCluster, outcome: &Outcome) {
     }
     for failure in &outcome.failed {
         tracing::warn!(cluster = name, "{}", sentence(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_plan::action::HeldBack;
+
+    use super::*;
+    use crate::reach::ReachError;
+
+    #[test]
+    fn what_may_pass_is_told_when_it_does_not() {
+        let failure = |error| Failure {
+            action: "give node 3 a vote".to_owned(),
+            error,
+            holds_back: HeldBack::Everything,
+        };
+        let sentence = || "not ready to receive requests".to_owned();
+        let passing = || ActError::Kafka(ReachError::NotYet { sentence: sentence() });
+        let lasting = ActError::Kafka(ReachError::KafkaRefuses { sentence: sentence() });
+        let failed = [failure(passing()), failure(lasting)];
+        assert!(told(&failed[..1], 2).is_none());
+        assert!(told(&failed[..1], 3).is_some_and(Failure::may_pass));
+        assert!(told(&failed, 0).is_some_and(|told| !told.may_pass()));
     }
 }

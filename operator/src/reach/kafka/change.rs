@@ -61,12 +61,21 @@ async fn add_voter(cluster: &Cluster, change: &ChangeVoter) -> Result<(), ReachE
     let endpoint = Endpoint::new(change.host.clone(), CONTROLLER_PORT);
     let ChangeVoter { cluster_id, id, .. } = change;
     let added = cluster.add_voter(cluster_id, *id, directory(change)?, CONTROLLER, &endpoint).await;
-    added.map_err(refusal)
+    added.map_err(voter_refusal)
 }
 
 async fn remove_voter(cluster: &Cluster, change: &ChangeVoter) -> Result<(), ReachError> {
     let removed = cluster.remove_voter(&change.cluster_id, change.id, directory(change)?).await;
-    removed.map_err(refusal)
+    removed.map_err(voter_refusal)
+}
+
+/// The leader asks a new voter itself, and refuses one that is not ready to answer.
+fn voter_refusal(error: Error) -> ReachError {
+    let passes = error.is_retriable();
+    match refusal(error) {
+        ReachError::KafkaRefuses { sentence } if passes => ReachError::NotYet { sentence },
+        refusal => refusal,
+    }
 }
 
 fn directory(change: &ChangeVoter) -> Result<Uuid, ReachError> {
