@@ -1,5 +1,6 @@
-//! Another CA under a verifying producer and consumer: every node is restarted three times, and lets every
-//! other in all the while. The operator dies again and again meanwhile.
+//! Another CA under a verifying producer and consumer that verifies brokers, and reads from its ConfigMap whom to
+//! trust: every node is restarted three times, and lets every other and the client in all the while. The operator
+//! dies again and again meanwhile.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,7 +27,7 @@ async fn authority() -> anyhow::Result<()> {
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
-    let verifier = Verifier::beside(&cluster).await?;
+    let verifier = Verifier::by_tls(&cluster).await?;
     let work = Box::pin(renewed(&cluster));
     let killed = operator::dies_during(&stage.client, work).await?;
     say(&format!("authority: the operator was killed {killed} times meanwhile"));
@@ -42,7 +43,7 @@ async fn renewed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let word = json!({ "metadata": { "annotations": { "ottla.dev/renew-ca": WORD } } });
     let began = Instant::now();
     cluster.api().patch(&cluster.name, &PatchParams::default(), &Patch::Merge(&word)).await?;
-    until("the former CA to be gone and all to be Ready", READY_WITHIN * 2, async || {
+    until("the former CA to be gone and all to be Ready", READY_WITHIN * 3, async || {
         note(&mut lives, cluster.lives().await?);
         let now = entries(cluster).await?;
         let over = now["tls.crt"] != before["tls.crt"] && now["tls.crt"] == now["ca.crt"];

@@ -33,8 +33,19 @@ pub(crate) struct Verifier<'a> {
 impl<'a> Verifier<'a> {
     /// Starts a run, and waits until records are acknowledged.
     pub(crate) async fn beside(cluster: &Cluster<'a>) -> anyhow::Result<Self> {
+        let bootstrap = format!("--bootstrap={}-plain-bootstrap:9092", cluster.name);
+        Self::start(cluster, &[bootstrap]).await
+    }
+
+    /// As [`Verifier::beside`], as a client that verifies brokers, and reads the CA when it changes.
+    pub(crate) async fn by_tls(cluster: &Cluster<'a>) -> anyhow::Result<Self> {
+        let bootstrap = format!("--bootstrap={}-tls-bootstrap:9093", cluster.name);
+        Self::start(cluster, &[bootstrap, "--ca=/ca/ca.crt".to_owned()]).await
+    }
+
+    async fn start(cluster: &Cluster<'a>, arguments: &[String]) -> anyhow::Result<Self> {
         let verifier = Self { stage: cluster.stage, cluster: cluster.name.clone() };
-        verifier.stage.apply(&manifest(&cluster.name)).await?;
+        verifier.stage.apply(&manifest(&cluster.name, arguments)).await?;
         let pods = verifier.stage.api::<Pod>();
         until("the verifier's pod to run", STARTED_WITHIN, async || {
             let phase = pods.get(POD).await?.status.and_then(|status| status.phase);
@@ -112,7 +123,9 @@ fn waits(told: &Value) -> String {
     format!("{longest} ms (of each partition: {})", each.collect::<Vec<_>>().join(", "))
 }
 
-fn manifest(cluster: &str) -> Value {
+fn manifest(cluster: &str, arguments: &[String]) -> Value {
+    let task = ["run", "--topic=verified"].map(str::to_owned);
+    let arguments = [&task[..], arguments].concat();
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -130,16 +143,14 @@ fn manifest(cluster: &str) -> Value {
                 "name": "verifier",
                 "image": "ottla.dev/verifier:0.1.0",
                 "imagePullPolicy": "IfNotPresent",
-                "args": [
-                    "run",
-                    format!("--bootstrap={cluster}-plain-bootstrap:9092"),
-                    "--topic=verified",
-                ],
+                "args": arguments,
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "capabilities": { "drop": ["ALL"] },
                 },
+                "volumeMounts": [{ "name": "ca", "mountPath": "/ca" }],
             }],
+            "volumes": [{ "name": "ca", "configMap": { "name": format!("{cluster}-ca") } }],
         },
     })
 }

@@ -16,6 +16,10 @@ use crate::roll;
 /// A CA is renewed when a fifth of its life is left: two years in which the operator may be down.
 pub const RENEWAL_BEFORE_EXPIRY_SECONDS: i64 = AUTHORITY_LIFE_SECONDS / 5;
 
+/// How long clients have at least to read a new CA before brokers show certificates of it. Kubernetes takes up to
+/// a minute and a half to bring a changed ConfigMap to the pods that mount it, and a roll of a small cluster less.
+pub const CLIENTS_LEARN_SECONDS: i64 = 120;
+
 /// What a renewal comes to in one pass.
 #[derive(Default)]
 pub(crate) struct Steps {
@@ -40,6 +44,10 @@ pub(crate) fn plan(
         let detail = format!("the CA is renewed, {}: {detail}", place(authority));
         return Steps { waiting_on: Some(WaitingOn::RenewingAuthority { detail }), action: None };
     }
+    if let Some(detail) = clients_learn(desired, authority, now) {
+        let waiting_on = WaitingOn::AuthorityPublished { detail };
+        return Steps { waiting_on: Some(waiting_on), action: None };
+    }
     let secret = observed.child(Kind::Secret, &desired.names.authority());
     let Some(secret) = secret.filter(|secret| secret.ours && !secret.terminating) else {
         return Steps::default();
@@ -47,6 +55,17 @@ pub(crate) fn plan(
     let target = Target::of(&desired.names.authority(), secret);
     let action = Action::RenewAuthority(RenewAuthority { target, step });
     Steps { action: Some(action), waiting_on: None }
+}
+
+/// Until when no broker shows a certificate of the new CA, if that is still to come.
+fn clients_learn(desired: &Desired, authority: &Authority, now: Timestamp) -> Option<String> {
+    let until = authority.next.as_ref()?.made_at_seconds + CLIENTS_LEARN_SECONDS;
+    let until = Timestamp::from_second(until).ok().filter(|until| now < *until)?;
+    Some(format!(
+        "the CA is renewed: clients have until {} to read the new one from ConfigMap {}, before brokers get certificates of it",
+        until.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        desired.names.authority()
+    ))
 }
 
 /// Which step comes next; `None` where no renewal is under way and none is due.
@@ -79,7 +98,9 @@ pub(crate) fn broken(
 ) -> Option<String> {
     let name = desired.names.authority();
     let lacks = |serial: &String| !authority.trusted.contains(serial);
-    if lacks(&authority.signer.serial) || authority.next.as_ref().is_some_and(lacks) {
+    if lacks(&authority.signer.serial)
+        || authority.next.as_ref().is_some_and(|next| lacks(&next.serial))
+    {
         return Some(format!(
             "ca.crt of Secret {name} lacks a CA that it holds itself: put it back as it was, tls.crt and, if there is one, next.crt into it"
         ));

@@ -21,6 +21,9 @@ pub const LEAF_LIFE_SECONDS: i64 = 365 * 24 * 3600;
 /// may be down.
 pub const RENEWAL_BEFORE_EXPIRY_SECONDS: i64 = LEAF_LIFE_SECONDS / 3;
 
+/// Clocks of machines differ: a certificate is good from a little before it is made.
+pub const BACKDATED_SECONDS: i64 = 300;
+
 /// How long the CA lives.
 pub const AUTHORITY_LIFE_SECONDS: i64 = 10 * LEAF_LIFE_SECONDS;
 

@@ -97,10 +97,19 @@ pub struct Authority {
     pub trusted_pem: String,
     /// Their serial numbers.
     pub trusted: BTreeSet<String>,
-    /// The serial number of the one that is to sign next.
-    pub next: Option<String>,
+    /// The one that is to sign next.
+    pub next: Option<NextAuthority>,
     /// What the KafkaCluster's annotation said that asked for the last renewal.
     pub word: Option<String>,
+}
+
+/// A CA that is trusted already and is to sign next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextAuthority {
+    /// Its serial number.
+    pub serial: String,
+    /// When it was made, seconds since the epoch.
+    pub made_at_seconds: i64,
 }
 
 /// A claim of a node's volume.

@@ -217,6 +217,11 @@ pub enum WaitingOn {
         /// How far that is and what it waits for.
         detail: String,
     },
+    /// The cluster's CA is renewed, and clients have time to learn of the new one.
+    AuthorityPublished {
+        /// Until when, and what comes then.
+        detail: String,
+    },
     /// Who votes in the metadata quorum changes.
     ChangingVoters {
         /// Who joins or leaves, and what that waits for.
@@ -299,6 +304,7 @@ impl WaitingOn {
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
             WaitingOn::AuthorityBroken { .. } => "AuthorityBroken",
             WaitingOn::RenewingAuthority { .. } => "RenewingAuthority",
+            WaitingOn::AuthorityPublished { .. } => "AuthorityPublished",
             WaitingOn::ChangingVoters { .. } => "ChangingVoters",
             WaitingOn::EmptyingDisks { .. } => "EmptyingDisks",
             WaitingOn::DiskCannotLeave { .. } => "DiskCannotLeave",
@@ -341,6 +347,7 @@ impl WaitingOn {
             WaitingOn::Paused
                 | WaitingOn::RestartPending { .. }
                 | WaitingOn::Finalizing { .. }
+                | WaitingOn::AuthorityPublished { .. }
                 | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
                 | WaitingOn::DiskKeepsClass { .. }
@@ -351,7 +358,12 @@ impl WaitingOn {
     /// Whether nothing but time is waited for.
     #[must_use]
     pub fn is_for_time(&self) -> bool {
-        matches!(self, WaitingOn::Soaking { .. } | WaitingOn::Finalizing { .. })
+        matches!(
+            self,
+            WaitingOn::Soaking { .. }
+                | WaitingOn::Finalizing { .. }
+                | WaitingOn::AuthorityPublished { .. }
+        )
     }
 }
 

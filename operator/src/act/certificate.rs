@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::{Client, ResourceExt as _};
 use ottla_plan::action::{AuthorityStep, Leaf, RenewAuthority};
-use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, LEAF_LIFE_SECONDS};
+use ottla_plan::certificate::{AUTHORITY_LIFE_SECONDS, BACKDATED_SECONDS, LEAF_LIFE_SECONDS};
 use ottla_plan::names::RENEW_CA_ANNOTATION;
 use ottla_plan::object::{Kind, Object};
 use rcgen::{
@@ -19,9 +19,6 @@ use super::ActError;
 use super::object::{FIELD_MANAGER, create_with};
 use crate::kubernetes_api::api;
 use crate::tls_secret::{AUTHORITY, CERTIFICATE, KEY, KEYSTORE, NEXT_CERTIFICATE, NEXT_KEY, entry};
-
-/// Clocks of machines differ: a certificate is good from a little before it is made.
-const BACKDATED: Duration = Duration::from_secs(300);
 
 pub(super) async fn authority(
     client: &Client,
@@ -145,7 +142,7 @@ fn params(
     subject.push(DnType::CommonName, common_name);
     params.distinguished_name = subject;
     let now = SystemTime::now();
-    params.not_before = (now - BACKDATED).into();
+    params.not_before = (now - Duration::from_secs(BACKDATED_SECONDS.unsigned_abs())).into();
     params.not_after = (now + Duration::from_secs(life_seconds.unsigned_abs())).into();
     Ok(params)
 }

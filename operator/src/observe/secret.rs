@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use ottla_plan::certificate::BACKDATED_SECONDS;
 use ottla_plan::names::{Names, RENEW_CA_ANNOTATION};
-use ottla_plan::observed::{Authority, Certificate};
+use ottla_plan::observed::{Authority, Certificate, NextAuthority};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 
@@ -55,13 +56,22 @@ pub fn read(names: &Names, secrets: &[DynamicObject]) -> Secrets {
 }
 
 fn authority(secret: &DynamicObject, pem: &[u8], trusted_pem: &[u8]) -> Option<Authority> {
-    let next = entry(secret, NEXT_CERTIFICATE).and_then(|pem| serials(&pem).into_iter().next());
+    let next = entry(secret, NEXT_CERTIFICATE).and_then(|pem| next_authority(&pem));
     Some(Authority {
         signer: certificate(pem, pem)?,
         trusted_pem: String::from_utf8(trusted_pem.to_vec()).ok()?,
         trusted: serials(trusted_pem),
         next,
         word: secret.annotations().get(RENEW_CA_ANNOTATION).cloned(),
+    })
+}
+
+fn next_authority(pem: &[u8]) -> Option<NextAuthority> {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let (_, authority) = X509Certificate::from_der(&block.contents).ok()?;
+    Some(NextAuthority {
+        serial: hexadecimal(authority.raw_serial()),
+        made_at_seconds: authority.validity().not_before.timestamp() + BACKDATED_SECONDS,
     })
 }
 

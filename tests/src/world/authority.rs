@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use ottla_plan::action::{AuthorityStep, RenewAuthority};
 use ottla_plan::certificate::AUTHORITY_LIFE_SECONDS;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Authority, Certificate};
+use ottla_plan::observed::{Authority, Certificate, NextAuthority};
 
 use super::nodes::has_jvm;
 use super::store::Refused;
@@ -37,7 +37,10 @@ impl World {
         Some(Authority {
             trusted_pem: pems.join("\n"),
             trusted: self.trust.trusted.keys().cloned().collect(),
-            next: self.trust.next.as_ref().map(|next| next.serial.clone()),
+            next: self.trust.next.as_ref().map(|next| NextAuthority {
+                serial: next.serial.clone(),
+                made_at_seconds: next.expires_at_seconds - AUTHORITY_LIFE_SECONDS,
+            }),
             word: self.trust.word.clone(),
             signer,
         })

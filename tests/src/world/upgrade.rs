@@ -4,7 +4,9 @@
 use anyhow::{Result, bail};
 use ottla_crds::agent::{AgentState, NodeDocument};
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
+use ottla_plan::WaitingOn;
 use ottla_plan::action::RaiseFeature;
+use ottla_plan::authority::CLIENTS_LEARN_SECONDS;
 use ottla_plan::object::Kind;
 use ottla_plan::resources::stateful_set;
 
@@ -64,12 +66,16 @@ impl World {
     /// # Errors
     /// A broken law.
     pub fn wait(&mut self) -> Result<bool> {
-        let waits = self.plan()?.report.all_waiting().any(ottla_plan::WaitingOn::is_for_time);
-        if waits {
-            let soak = self.soak_seconds();
-            self.seconds(soak)?;
-        }
-        Ok(waits)
+        let report = self.plan()?.report;
+        let Some(waits) = report.all_waiting().find(|one| one.is_for_time()) else {
+            return Ok(false);
+        };
+        let seconds = match waits {
+            WaitingOn::AuthorityPublished { .. } => CLIENTS_LEARN_SECONDS,
+            _ => self.soak_seconds(),
+        };
+        self.seconds(seconds)?;
+        Ok(true)
     }
 
     fn soak_seconds(&self) -> i64 {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ottla_kafka::{Cluster, FetchOptions, Fetched, Isolation, OffsetAt};
+use ottla_kafka::{FetchOptions, Fetched, Isolation, OffsetAt};
 use tokio::sync::watch;
 
-use crate::client::PAUSE;
+use crate::client::{Client, PAUSE};
 use crate::reading::Reading;
 use crate::verification::{Partition, Verification};
 
@@ -17,8 +17,8 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Reads one partition.
 pub(crate) struct Reader {
-    /// The cluster.
-    pub(crate) cluster: Cluster,
+    /// The way to the cluster.
+    pub(crate) client: Client,
     /// The run.
     pub(crate) verification: Arc<Verification>,
     /// The partition.
@@ -39,12 +39,12 @@ impl Reader {
     /// A reader of the records that are written from now on. Asks where those begin for as long as
     /// it takes.
     pub(crate) async fn new(
-        cluster: &Cluster,
+        client: &Client,
         verification: &Arc<Verification>,
         partition: &Partition,
     ) -> Self {
         let mut reader = Self {
-            cluster: cluster.clone(),
+            client: client.clone(),
             verification: Arc::clone(verification),
             partition: partition.clone(),
             base_offset: 0,
@@ -109,14 +109,16 @@ impl Reader {
 
     async fn offset(&self, at: OffsetAt) -> anyhow::Result<i64> {
         let (topic, partition) = (self.verification.topic(), self.partition.source.partition);
-        let found = self.cluster.offset(topic, partition, at, Isolation::ReadUncommitted).await;
+        let found =
+            self.client.cluster().offset(topic, partition, at, Isolation::ReadUncommitted).await;
         let found = found.with_context(|| format!("cannot find the bounds of {}", self.name()))?;
         found.with_context(|| format!("{} has no offsets", self.name()))
     }
 
     async fn fetch(&self, offset: i64) -> anyhow::Result<Fetched> {
         let (topic, partition) = (self.verification.topic(), self.partition.source.partition);
-        let fetched = self.cluster.fetch(topic, partition, offset, &FetchOptions::default()).await;
+        let fetched =
+            self.client.cluster().fetch(topic, partition, offset, &FetchOptions::default()).await;
         fetched.with_context(|| format!("cannot read {} from offset {offset}", self.name()))
     }
 

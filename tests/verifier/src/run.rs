@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use ottla_kafka::Cluster;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::RunArgs;
-use crate::client;
+use crate::client::Client;
 use crate::read::Reader;
 use crate::server;
 use crate::topic;
@@ -52,16 +51,16 @@ async fn verify(
     verification: &Arc<Verification>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Verdict> {
-    let cluster = client::connect(arguments)?;
+    let client = Client::new(arguments)?;
     let mut stopped_early = stop.clone();
     let readers = tokio::select! {
         biased;
         _ = stopped_early.wait_for(|stopped| *stopped) => Vec::new(),
-        readers = prepare(&cluster, arguments, verification) => readers?,
+        readers = prepare(&client, arguments, verification) => readers?,
     };
     let (run, topic) = (verification.run(), verification.topic());
     tracing::info!(run, topic, partitions = readers.len(), "the run begins");
-    write_and_follow(&cluster, &readers, Pace::new(arguments.rate, arguments.partitions), stop)
+    write_and_follow(&client, &readers, Pace::new(arguments.rate, arguments.partitions), stop)
         .await;
     tracing::info!("the run ends, all is read again");
     let readings = join_all(readers.iter().map(Reader::read_all)).await;
@@ -72,26 +71,26 @@ async fn verify(
 
 /// Sees to the topic, and notes where it ends before anything is written.
 async fn prepare(
-    cluster: &Cluster,
+    client: &Client,
     arguments: &RunArgs,
     verification: &Arc<Verification>,
 ) -> anyhow::Result<Vec<Reader>> {
-    topic::prepare(cluster, arguments, verification).await?;
+    topic::prepare(client, arguments, verification).await?;
     let partitions = verification.partitions().iter();
-    let readers = partitions.map(|partition| Reader::new(cluster, verification, partition));
+    let readers = partitions.map(|partition| Reader::new(client, verification, partition));
     Ok(join_all(readers).await)
 }
 
 /// Ends once told to stop and the last batches are acknowledged, or will not be.
 async fn write_and_follow(
-    cluster: &Cluster,
+    client: &Client,
     readers: &[Reader],
     pace: Pace,
     stop: watch::Receiver<bool>,
 ) {
     let writers = join_all(readers.iter().map(|reader| {
         let writer = Writer {
-            cluster: cluster.clone(),
+            client: client.clone(),
             verification: Arc::clone(&reader.verification),
             partition: reader.partition.clone(),
         };

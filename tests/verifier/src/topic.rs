@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use ottla_kafka::{Cluster, ErrorCode, NewPartitions, NewTopic};
 
 use crate::args::RunArgs;
-use crate::client::PAUSE;
+use crate::client::{Client, PAUSE};
 use crate::verification::Verification;
 
 /// With this many replicas one of them may be away while the others acknowledge.
@@ -17,12 +17,12 @@ const REPLICAS_THAT_SPARE_ONE: i16 = 3;
 /// # Errors
 /// When there is a topic of that name with another number of partitions.
 pub(crate) async fn prepare(
-    cluster: &Cluster,
+    client: &Client,
     arguments: &RunArgs,
     verification: &Verification,
 ) -> anyhow::Result<()> {
     loop {
-        match find_or_create(cluster, arguments).await {
+        match find_or_create(&client.cluster(), arguments).await {
             Ok(Some(partitions)) if partitions == arguments.partitions => return Ok(()),
             Ok(Some(partitions)) => bail!(
                 "topic {} has {partitions} partitions and not {}: name another topic, or give \

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use ottla_kafka::{Cluster, Producer, Record};
+use ottla_kafka::{Producer, Record};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::client::PAUSE;
+use crate::client::{Client, PAUSE};
 use crate::verification::{Partition, Verification};
 
 /// About how many batches a second, where there are enough records.
@@ -34,8 +34,8 @@ impl Pace {
 
 /// Writes to one partition.
 pub(crate) struct Writer {
-    /// The cluster.
-    pub(crate) cluster: Cluster,
+    /// The way to the cluster.
+    pub(crate) client: Client,
     /// The run.
     pub(crate) verification: Arc<Verification>,
     /// The partition.
@@ -60,7 +60,7 @@ impl Writer {
     /// Asks for a producer's number until there is one; `None` when told to stop before.
     async fn producer(&self, stop: &watch::Receiver<bool>) -> Option<Producer> {
         while !*stop.borrow() {
-            match self.cluster.init_producer().await {
+            match self.client.cluster().init_producer().await {
                 Ok(producer) => return Some(producer),
                 Err(error) => self.verification.failed(&error.into()),
             }
@@ -114,8 +114,11 @@ impl Writer {
     ) -> anyhow::Result<i64> {
         let topic = self.verification.topic();
         let partition = self.partition.source.partition;
-        let written =
-            self.cluster.produce(topic, partition, producer, wire_sequence(first), records).await;
+        let written = self
+            .client
+            .cluster()
+            .produce(topic, partition, producer, wire_sequence(first), records)
+            .await;
         let base_offset =
             written.with_context(|| format!("cannot write to partition {partition}"))?;
         anyhow::ensure!(

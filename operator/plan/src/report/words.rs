@@ -24,6 +24,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::ChangingVoters { detail }
             | WaitingOn::AuthorityBroken { detail }
             | WaitingOn::RenewingAuthority { detail }
+            | WaitingOn::AuthorityPublished { detail }
             | WaitingOn::EmptyingDisks { detail }
             | WaitingOn::DiskCannotLeave { detail }
             | WaitingOn::DisksHeldBack { detail }
