@@ -54,10 +54,18 @@ fn edits() -> Vec<(&'static str, Edits)> {
         "resources": { "requests": { "memory": "512Mi" }, "limits": { "memory": "512Mi" } },
     });
     let more = vec![("/spec/brokers/replicas", json!(4)), ("/spec/controllers", controllers)];
+    let disks = ["d0", "d1"].map(|name| json!({ "name": name, "size": "2Gi" }));
+    let first = vec![("/spec/config", config), ("/spec/brokers/storage/volumes", json!(disks))];
+    let upgrade = json!({ "finalize": "Automatic", "soak": "5s" });
+    let last = vec![
+        ("/spec/brokers/replicas", json!(3)),
+        ("/spec/version", json!("4.4.0")),
+        ("/spec/upgrade", upgrade),
+    ];
     vec![
-        ("with another configuration", vec![("/spec/config", config)]),
+        ("with another configuration and another disk", first),
         ("with another broker and controllers of their own", more),
-        ("with a broker less", vec![("/spec/brokers/replicas", json!(3))]),
+        ("with a broker less and another release", last),
     ]
 }
 

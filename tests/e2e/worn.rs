@@ -16,6 +16,9 @@ use super::verifier::Verifier;
 use super::wait::{spell, until};
 use super::{disk, killed, manifest};
 
+/// What is left for the records that come while a disk is filled up.
+const LEFT_BYTES: u64 = 1 << 20;
+
 #[tokio::test]
 async fn worn() -> anyhow::Result<()> {
     play("worn", scenario).await
@@ -46,7 +49,7 @@ async fn fills(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let before = cluster.lives().await?;
     let folder = folder_of(cluster, "orders-broker-2-d0").await?;
     let ballast = folder.join("ballast");
-    let free = free_bytes(&folder)?;
+    let free = free_bytes(&folder)? - LEFT_BYTES;
     run(Command::new("fallocate").arg("--length").arg(free.to_string()).arg(&ballast))?;
     let sentence = cluster.stalled("DiskFull", READY_WITHIN).await?;
     ensure!(sentence.contains("node 2: volume d0 is full"), "it says: {sentence}");
