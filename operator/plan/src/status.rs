@@ -224,7 +224,8 @@ fn operation(
     }
     let before = previous.operation.as_ref();
     let waiting_on = report.first_waiting().map(ToString::to_string);
-    let waited = before.filter(|before| before.waiting_on == waiting_on);
+    let same = |before: &&Operation| subject(&before.waiting_on) == subject(&waiting_on);
+    let waited = before.filter(same);
     let waiting_since = waited
         .and_then(|before| before.waiting_since.clone())
         .or_else(|| waiting_on.as_ref().map(|_| seconds(now)));
@@ -274,6 +275,12 @@ fn operation(
         waiting_on,
         waiting_since,
     })
+}
+
+/// What is waited for, without how far that is: it is the same wait as long as only that changes.
+fn subject(waiting_on: &Option<String>) -> Option<&str> {
+    let words = waiting_on.as_deref()?;
+    Some(words.split_once(": ").map_or(words, |(subject, _)| subject))
 }
 
 const ROLL: &str = "Roll";
