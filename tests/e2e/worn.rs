@@ -81,9 +81,13 @@ async fn dies(cluster: &Cluster<'_>) -> anyhow::Result<()> {
 async fn dies_with_its_broker(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let (claim, before) = ("orders-broker-1-d0", cluster.lives().await?);
     kill(cluster, claim).await?;
-    let sentence = cluster.stalled("DiskRefused", READY_WITHIN).await?;
-    ensure!(sentence.contains("node 1: volume d0: cannot read the disk"), "it says: {sentence}");
-    say(&format!("worn: died with its broker: DiskRefused: {sentence}"));
+    let sentence = until("the status to say what the disk answers", READY_WITHIN, async || {
+        let sentence = cluster.says("Ready", "PodStuck", READY_WITHIN).await?;
+        let tells = sentence.starts_with("node 1: ") && sentence.contains("input/output error");
+        Ok(if tells { Ok(sentence) } else { Err(sentence) })
+    })
+    .await?;
+    say(&format!("worn: died with its broker: PodStuck: {sentence}"));
     let began = Instant::now();
     disk::delete_claim(cluster.stage, claim).await?;
     killed::delete(cluster.stage, "orders-broker-1-0", None).await?;
