@@ -245,10 +245,6 @@ pub(crate) mod tests {
                 "refused: volume d0 is mounted read-only",
             ),
             (
-                Disk { available_bytes: 1 << 20, ..disk("d0", meta("clusterA", 3)) },
-                "refused: volume d0 is full: 1 MiB of 100 MiB are free, and Kafka needs 16 MiB to start",
-            ),
-            (
                 disk("d0", Content::Unreadable("cannot read the disk: I/O error".to_owned())),
                 "refused: volume d0: cannot read the disk: I/O error",
             ),
@@ -277,6 +273,16 @@ pub(crate) mod tests {
         for (first, sentence) in table {
             assert_eq!(told(first), sentence);
         }
+    }
+
+    #[test]
+    fn a_full_disk_waits_for_room() {
+        let with = |available_bytes| Disk { available_bytes, ..disk("d0", meta("clusterA", 3)) };
+        assert_eq!(
+            told(with((16 << 20) - 1)),
+            "refused: volume d0 is full: 15 MiB of 100 MiB are free, and Kafka needs 16 MiB to start"
+        );
+        assert_eq!(told(with(16 << 20)), "ours");
     }
 
     #[test]

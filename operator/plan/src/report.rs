@@ -464,13 +464,14 @@ impl Report {
         Report { waiting_on: vec![waiting_on], ..Report::default() }
     }
 
-    /// What people are told first: that nothing is done at all, or else what keeps the cluster from
-    /// serving well, if anything does.
+    /// What people are told first: that nothing is done at all, or else what only a person can put right, or else
+    /// what keeps the cluster from serving well, if anything does.
     #[must_use]
     pub fn first_waiting(&self) -> Option<&WaitingOn> {
         let paused = self.all_waiting().find(|waiting_on| **waiting_on == WaitingOn::Paused);
+        let person = || self.all_waiting().find(|waiting_on| waiting_on.needs_person());
         let mut serious = self.all_waiting().filter(|waiting_on| !waiting_on.is_harmless());
-        paused.or_else(|| serious.next()).or_else(|| self.all_waiting().next())
+        paused.or_else(person).or_else(|| serious.next()).or_else(|| self.all_waiting().next())
     }
 
     /// Everything that is waited for: the cluster's reasons, then those of nodes.

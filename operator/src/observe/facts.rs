@@ -169,7 +169,9 @@ fn waiting(container: &Value) -> Option<String> {
     if matches!(reason, "ContainerCreating" | "PodInitializing") {
         return None;
     }
-    let said = text(container, "/lastState/terminated/message").and_then(last_words);
+    // What its last life said is why it is not started again, unless Kubernetes says something else.
+    let ended = Some("/lastState/terminated/message").filter(|_| reason == "CrashLoopBackOff");
+    let said = ended.and_then(|path| text(container, path)).and_then(last_words);
     Some(match said.or_else(|| text(waiting, "/message")) {
         Some(message) => format!("{reason}: {message}"),
         None => reason.to_owned(),
@@ -220,7 +222,24 @@ fn ready(names: &Names, pods: &[DynamicObject], label: &str, port: u16) -> Vec<S
 
 #[cfg(test)]
 mod tests {
-    use super::last_words;
+    use serde_json::json;
+
+    use super::{last_words, waiting};
+
+    #[test]
+    fn what_a_container_said_last_is_told_while_it_is_not_started_again() {
+        let waits = |reason: &str| {
+            waiting(&json!({
+                "state": { "waiting": { "reason": reason, "message": "of Kubernetes" } },
+                "lastState": { "terminated": { "message": "Caused by: X.Exception: of Kafka" } },
+            }))
+        };
+        let crashes = waits("CrashLoopBackOff");
+        assert_eq!(crashes.as_deref(), Some("CrashLoopBackOff: Caused by: X.Exception: of Kafka"));
+        let disk = waits("CreateContainerError");
+        assert_eq!(disk.as_deref(), Some("CreateContainerError: of Kubernetes"));
+        assert_eq!(waits("ContainerCreating"), None);
+    }
 
     #[test]
     fn of_the_last_lines_of_a_log_that_is_told_which_says_why() {
