@@ -249,7 +249,10 @@ async fn goes_on(cluster: &Cluster<'_>, client: &Kcat<'_>, held: &Lives) -> anyh
         anyhow::Ok(ending || now != *held)
     };
     until("the follower to be in sync", READY_WITHIN, async || {
-        let (in_sync, told) = client.in_sync("verified").await?;
+        let (in_sync, told) = match client.in_sync("verified").await {
+            Ok(answer) => answer,
+            Err(error) => (false, format!("{error:#}")),
+        };
         Ok(if in_sync || has_gone_on().await? { Ok(()) } else { Err(told) })
     })
     .await?;

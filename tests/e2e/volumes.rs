@@ -56,7 +56,11 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     let topic = ["--create", "--topic", LATE, "--partitions", "6", "--replication-factor", "3"];
     let tool = ["kafka-topics.sh", "--bootstrap-server", "orders-plain-bootstrap:9092"];
     exec(&cluster.stage.api::<Pod>(), POD, &[&tool[..], &topic].concat(), "").await?;
-    ensure!(stored(cluster, "d1", LATE).await? > 0, "the new disks hold nothing of the topic");
+    until("the new disks to hold something of the topic", READY_WITHIN, async || {
+        let count = stored(cluster, "d1", LATE).await?;
+        Ok(if count > 0 { Ok(()) } else { Err("they are empty".to_owned()) })
+    })
+    .await?;
     verifier.goes_on().await?;
 
     changed(cluster, "a disk replaced", &with(base, &[D0, D2])?).await?;

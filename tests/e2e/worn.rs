@@ -49,8 +49,14 @@ async fn fills(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let before = cluster.lives().await?;
     let folder = folder_of(cluster, "orders-broker-2-d0").await?;
     let ballast = folder.join("ballast");
-    let free = free_bytes(&folder)? - LEFT_BYTES;
-    run(Command::new("fallocate").arg("--length").arg(free.to_string()).arg(&ballast))?;
+    until("the disk to be filled up", READY_WITHIN, async || {
+        // Records come meanwhile, too.
+        let free = (free_bytes(&folder)? - LEFT_BYTES).to_string();
+        let mut fallocate = Command::new("fallocate");
+        let filled = run(fallocate.arg("--length").arg(free).arg(&ballast));
+        Ok(filled.map_err(|error| format!("{error:#}")))
+    })
+    .await?;
     let sentence = cluster.stalled("DiskFull", READY_WITHIN).await?;
     ensure!(sentence.contains("node 2: volume d0 is full"), "it says: {sentence}");
     say(&format!("worn: filled: DiskFull: {sentence}"));

@@ -196,7 +196,7 @@ pub struct Operation {
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<String>,
-    /// Since when it waits for that, however far it has come meanwhile, RFC 3339.
+    /// Since when it waits for that node, or that thing, however far it has come meanwhile, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<String>,
 }

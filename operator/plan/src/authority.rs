@@ -44,7 +44,7 @@ pub(crate) fn plan(
         let detail = format!("the CA is renewed, {}: {detail}", place(authority));
         return Steps { waiting_on: Some(WaitingOn::RenewingAuthority { detail }), action: None };
     }
-    if let Some(detail) = clients_learn(desired, authority, now) {
+    if let Some(detail) = clients_learn(desired, observed, nodes, authority, now) {
         let waiting_on = WaitingOn::AuthorityPublished { detail };
         return Steps { waiting_on: Some(waiting_on), action: None };
     }
@@ -57,9 +57,19 @@ pub(crate) fn plan(
     Steps { action: Some(action), waiting_on: None }
 }
 
-/// Until when no broker shows a certificate of the new CA, if that is still to come.
-fn clients_learn(desired: &Desired, authority: &Authority, now: Timestamp) -> Option<String> {
-    let until = authority.next.as_ref()?.made_at_seconds + CLIENTS_LEARN_SECONDS;
+/// Until when no broker shows a certificate of the new CA, if that is still to come. All nodes trust it already: it was
+/// published before the first of them was restarted for that.
+fn clients_learn(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    authority: &Authority,
+    now: Timestamp,
+) -> Option<String> {
+    let jvms = nodes.iter().filter_map(|node| observed.agent(node.id)?.jvm.as_ref());
+    let first = jvms.map(|jvm| jvm.started_at_seconds).min().unwrap_or_default();
+    let published = authority.next.as_ref()?.made_at_seconds.max(first);
+    let until = published + CLIENTS_LEARN_SECONDS;
     let until = Timestamp::from_second(until).ok().filter(|until| now < *until)?;
     Some(format!(
         "the CA is renewed: clients have until {} to read the new one from ConfigMap {}, before brokers get certificates of it",

@@ -104,7 +104,7 @@ pub enum WaitingOn {
     DiskFull {
         /// The node.
         node: i32,
-        /// Which, and how full.
+        /// Which, how full, and what helps.
         detail: String,
     },
     /// Kafka took disks of a broker offline.

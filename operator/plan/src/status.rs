@@ -162,6 +162,10 @@ impl Verdict {
         let rolling = report.roll.as_ref().filter(|_| stalled.is_none() && failure.is_none());
         let (reason, message) = match (stalled, failure, first) {
             _ if let Some(roll) = rolling => ("Rolling", rolled(roll, first)),
+            // Its growth is what helps it, and may be what failed.
+            (Some(full @ WaitingOn::DiskFull { .. }), Some(failure), _) => {
+                (full.reason(), format!("{full}; {failure}"))
+            }
             (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
                 (waiting_on.reason(), waiting_on.to_string())
             }
@@ -248,7 +252,9 @@ fn operation(
     let changes = |one: &WaitingOn| match one {
         WaitingOn::ChangingVoters { .. } => Some(CHANGE_VOTERS),
         WaitingOn::EmptyingDisks { .. } | WaitingOn::DiskCannotLeave { .. } => Some(EMPTY_DISKS),
-        WaitingOn::RenewingAuthority { .. } => Some(RENEW_AUTHORITY),
+        WaitingOn::RenewingAuthority { .. } | WaitingOn::AuthorityPublished { .. } => {
+            Some(RENEW_AUTHORITY)
+        }
         _ => None,
     };
     let changed = report.waiting_on.iter().find_map(changes);

@@ -237,7 +237,7 @@ fn stranger() -> Child {
     }
 }
 
-/// What may pass is told once it was tried so many times and did not.
+/// What may pass is told once the same was tried in so many passes before and did not.
 const PASSES_WITHIN: u32 = 3;
 
 /// The failure that people are told of: what may pass comes of a node that is just starting.

@@ -26,12 +26,14 @@ impl Turn<'_> {
         let broker = |id: i32| self.nodes.iter().find(|node| node.id == id && node.is_broker());
         put_off.retain(|id, _| broker(*id).is_some() || self.kafka.brokers.contains_key(id));
         let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
-        // Nobody waits for a controller that cannot give its disk away, and all wait for a broker with a disk that
+        // Nobody waits for one that was put off and leaves as a whole by now, or for a controller that cannot give its
+        // disk away, and all wait for a broker with a disk that
         // is offline: its replicas are in sync only when it has restarted without that, and others may not restart
         // before.
         let order = |id: &&i32| {
             let keeps = keeps_its_metadata(self.desired, self.observed, **id);
-            (keeps, !self.has_offline(**id), !self.kafka.is_alive(**id), **id)
+            let leaves = broker(**id).is_some_and(|node| node.leaving);
+            (leaves, keeps, !self.has_offline(**id), !self.kafka.is_alive(**id), **id)
         };
         let all = self.leaving.keys().filter(stays).chain(put_off.keys());
         let broker = *all.min_by_key(order)?;

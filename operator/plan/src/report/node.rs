@@ -1,6 +1,6 @@
 //! What one node is doing, from its pod and its agent.
 
-use ottla_crds::agent::{AgentState, AgentStatus, DiskStatus, InSync};
+use ottla_crds::agent::{AgentState, AgentStatus, DiskMeta, DiskStatus, InSync};
 
 use super::{NodeReport, Phase, WaitingOn};
 use crate::desired::Desired;
@@ -8,9 +8,6 @@ use crate::format::{self, Objection};
 use crate::node::Node;
 use crate::observed::{Answer, Claim, Observed, Pod};
 use crate::repair;
-
-/// What helps a disk that is full.
-const GROWS: &str = ": raise its size in the spec";
 
 /// The report of one node.
 #[must_use]
@@ -20,7 +17,8 @@ pub fn node(desired: &Desired, observed: &Observed, nodes: &[Node], node: &Node)
     let (phase, waiting_on) = match (pod, observed.agents.get(&node.id)) {
         (None, _) => (Phase::Pending, Some(WaitingOn::PodMissing { node: node.id })),
         (Some(pod), Some(Answer::Known(agent))) => {
-            let said = offline(desired, node, agent).unwrap_or_else(|| {
+            let full = full(desired, observed, node, agent);
+            let said = full.or_else(|| offline(desired, node, agent)).unwrap_or_else(|| {
                 from_agent(node, agent, refusal(desired, observed, nodes, node))
             });
             doubted(observed, node, wrong_image(observed, node, pod, agent).unwrap_or(said))
@@ -97,6 +95,32 @@ fn wrong_image(
     Some((Phase::Refused, Some(WaitingOn::ImageRefused { node: node.id, detail })))
 }
 
+/// Disks of a node for which alone its agent does not start Kafka: all are its own, and some are full.
+fn full(
+    desired: &Desired,
+    observed: &Observed,
+    node: &Node,
+    agent: &AgentStatus,
+) -> Option<(Phase, Option<WaitingOn>)> {
+    let cluster = &observed.identity.as_ref()?.cluster_id;
+    let is_own = |disk: &DiskStatus| {
+        matches!(&disk.meta, DiskMeta::Present { cluster_id, node_id, .. }
+            if cluster_id == cluster && *node_id == node.id)
+    };
+    let disk = agent.disks.iter().find(|disk| disk.is_full())?;
+    if agent.state != AgentState::Refused || !agent.disks.iter().all(is_own) {
+        return None;
+    }
+    let wished = &desired.group(node.group).volumes;
+    let help = match wished.iter().any(|volume| volume.name == disk.volume) {
+        true => "raise its size in the spec",
+        false => "name it in the spec again, with a larger size, until its records have moved",
+    };
+    let reason = agent.reason.as_deref().unwrap_or("a disk is full");
+    let detail = format!("{reason}: {help}");
+    Some((Phase::Refused, Some(WaitingOn::DiskFull { node: node.id, detail })))
+}
+
 /// Disks of a running broker that Kafka took offline. Of one that the spec leaves out something else is said.
 fn offline(
     desired: &Desired,
@@ -166,12 +190,7 @@ fn from_agent(
         }
         AgentState::Refused => {
             let detail = said("its disks are not what they must be");
-            let full = agent.disks.iter().any(DiskStatus::is_full);
-            let waiting_on = match full {
-                true => WaitingOn::DiskFull { node: id, detail: format!("{detail}{GROWS}") },
-                false => WaitingOn::DiskRefused { node: id, detail },
-            };
-            (Phase::Refused, Some(waiting_on))
+            (Phase::Refused, Some(WaitingOn::DiskRefused { node: id, detail }))
         }
         AgentState::Formatting => (Phase::AwaitingFormat, starting("formats its disks".to_owned())),
         AgentState::Starting => (Phase::Starting, starting(said("Kafka starts"))),

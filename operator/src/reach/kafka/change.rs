@@ -69,7 +69,8 @@ async fn remove_voter(cluster: &Cluster, change: &ChangeVoter) -> Result<(), Rea
     removed.map_err(voter_refusal)
 }
 
-/// The leader asks a new voter itself, and refuses one that is not ready to answer.
+/// The leader asks a new voter itself, and refuses one that is not ready to answer; one that has just been elected
+/// refuses all for a moment.
 fn voter_refusal(error: Error) -> ReachError {
     let passes = error.is_retriable();
     match refusal(error) {
