@@ -36,13 +36,15 @@ impl Kafka {
     /// plain listener of a single node are told to use.
     pub(crate) async fn start(count: i32, advertised_port: Option<u16>) -> Self {
         let folder = std::env::temp_dir().join(format!("ottla-kafka-{}", std::process::id()));
+        let mut ports = free_ports(3 * count).into_iter();
+        let mut port = || ports.next().unwrap();
         let nodes = (1..=count).map(|id| {
-            let plain_port = free_port();
+            let plain_port = port();
             Node {
                 id,
                 plain_port,
-                tls_port: free_port(),
-                controller_port: free_port(),
+                tls_port: port(),
+                controller_port: port(),
                 advertised_port: advertised_port.unwrap_or(plain_port),
                 process: None,
             }
@@ -202,6 +204,8 @@ fn java(place: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// So many different ports: each is held until all are chosen.
+fn free_ports(count: i32) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
