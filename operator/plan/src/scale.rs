@@ -102,7 +102,9 @@ pub(crate) fn plan(
         leaving: &leaving,
         held: forbidden
             .clone()
-            .or_else(|| known.clone().filter(|_| !has_stuck_leaver(observed, kafka, nodes)))
+            .or_else(|| {
+                known.clone().filter(|_| !has_stuck_leaver(observed, kafka, nodes, &leaving))
+            })
             .or_else(|| held(observed, kafka, nodes, &leaving, undone)),
         now,
     };
@@ -156,7 +158,7 @@ fn held(
     leaving: &BTreeSet<i32>,
     undone: &BTreeSet<i32>,
 ) -> Option<String> {
-    let is_first = !has_stuck_leaver(observed, kafka, nodes);
+    let is_first = !has_stuck_leaver(observed, kafka, nodes, leaving);
     let rolled = undone.iter().find(|id| !leaving.contains(id)).filter(|_| is_first);
     let missing = nodes
         .iter()
@@ -176,13 +178,22 @@ pub(crate) fn was_controller(observed: &Observed, id: i32) -> bool {
     observed.identity.as_ref().is_some_and(|one| one.quorum.registered.contains(&id))
 }
 
-/// Whether a broker that leaves is not well and holds partitions: a roll waits for it, and it for its moves.
-fn has_stuck_leaver(observed: &Observed, kafka: &Kafka, nodes: &[Node]) -> bool {
-    nodes.iter().any(|node| {
-        node.leaving
-            && roll::is_well(observed, node).is_err()
-            && kafka.partitions.held_by(node.id) > 0
-    })
+/// Whether a broker that leaves is not well, or not with all its disks, and holds partitions: a roll waits for it, and it
+/// for its moves. One that Kafka alone knows of never is well.
+fn has_stuck_leaver(
+    observed: &Observed,
+    kafka: &Kafka,
+    nodes: &[Node],
+    leaving: &BTreeSet<i32>,
+) -> bool {
+    let node = |id: i32| nodes.iter().find(|node| node.id == id);
+    let has_offline = |id: i32| {
+        let jvm = observed.agent(id).and_then(|agent| agent.jvm.as_ref());
+        jvm.is_some_and(|jvm| !jvm.offline_volumes.is_empty())
+    };
+    let is_well = |node: &Node| roll::is_well(observed, node).is_ok() && !has_offline(node.id);
+    let is_stuck = |id: i32| !node(id).is_some_and(is_well);
+    leaving.iter().any(|id| is_stuck(*id) && kafka.partitions.held_by(*id) > 0)
 }
 
 /// What a broker that leaves waits for that was a controller and is about to be forgotten as one.
