@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_crds::agent::{AgentState, FormatMode};
+use ottla_crds::agent::{AgentState, AgentStatus, FormatMode};
 use ottla_crds::kafka_cluster::AllowUnavailable;
 use ottla_crds::kafka_cluster::status::CanaryMemory;
 use ottla_plan::action::{Delete, Format, RestartPod, Target};
@@ -102,7 +102,7 @@ const RESTARTED: i32 = 1;
 /// The broker that is added to a quickstart cluster.
 const ADDED: i32 = 3;
 
-const RESTART: [Case; 14] = [
+const RESTART: [Case; 16] = [
     ("the pod is the one that is meant", |scene| {
         pod(scene, RESTARTED).uid = "another".to_owned();
     }),
@@ -128,6 +128,13 @@ const RESTART: [Case; 14] = [
         partitions.begin_topic("payments", 2);
         partitions.push_moving(0, Some(0), &[0, RESTARTED, 2], &[0, RESTARTED, 2], &[]);
         kafka(scene).partitions = partitions;
+    }),
+    ("it starts again with its disks", |scene| {
+        let jvm = agent(scene, RESTARTED).jvm.as_mut().unwrap();
+        jvm.offline_volumes = vec!["d0".to_owned()];
+    }),
+    ("it starts again with its disks", |scene| {
+        agent(scene, RESTARTED).disks[0].available_bytes = 0;
     }),
     ("the quorum keeps its majority", |scene| {
         kafka(scene).voters.get_mut(&2).unwrap().behind_milliseconds = Some(5_000);
@@ -389,10 +396,15 @@ fn silence_kafka(scene: &mut Scene) {
     scene.observed.kafka = Answer::Unknown { reason: "it is silent".to_owned() };
 }
 
-fn set_state(scene: &mut Scene, id: i32, state: AgentState) {
+fn agent(scene: &mut Scene, id: i32) -> &mut AgentStatus {
     let Some(Answer::Known(agent)) = scene.observed.agents.get_mut(&id) else {
         panic!("agent {id} is silent")
     };
+    agent
+}
+
+fn set_state(scene: &mut Scene, id: i32, state: AgentState) {
+    let agent = agent(scene, id);
     agent.state = state;
     agent.jvm = agent.jvm.take().filter(|_| state == AgentState::Recovering);
 }

@@ -4,10 +4,9 @@ use ottla_crds::agent::AgentState;
 use ottla_plan::Action;
 use ottla_plan::action::{AuthorityStep, RenewAuthority};
 use ottla_plan::object::Kind;
-use ottla_plan::observed::Answer;
 use serde_json::json;
 
-use super::{Case, Scene, set_state, up};
+use super::{Case, Scene, agent, set_state, up};
 
 pub(super) const RENEW: [Case; 7] = [
     ("the Secret is what it was", |scene| {
@@ -27,10 +26,7 @@ pub(super) const RENEW: [Case; 7] = [
         set_state(scene, 1, AgentState::Starting);
     }),
     ("every node runs with the step before", |scene| {
-        let Some(Answer::Known(agent)) = scene.observed.agents.get_mut(&1) else {
-            panic!("agent 1 is silent")
-        };
-        agent.jvm.as_mut().unwrap().authority_serials = vec!["another".to_owned()];
+        agent(scene, 1).jvm.as_mut().unwrap().authority_serials = vec!["another".to_owned()];
     }),
 ];
 

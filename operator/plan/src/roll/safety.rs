@@ -59,6 +59,11 @@ pub enum Hold {
         /// The claim.
         claim: String,
     },
+    /// It might not start again with its disks.
+    Disks {
+        /// With which not, and what helps.
+        sentence: String,
+    },
     /// Another release is taken in an order.
     Upgrade {
         /// What comes before.
@@ -101,6 +106,7 @@ impl fmt::Display for Hold {
             ),
             Hold::Partition { sentence }
             | Hold::Quorum { sentence }
+            | Hold::Disks { sentence }
             | Hold::Upgrade { sentence }
             | Hold::Soaking { sentence }
             | Hold::Forbidden { sentence } => out.write_str(sentence),
@@ -120,7 +126,7 @@ type Guard = fn(&Case<'_>) -> Result<(), Hold>;
 
 /// What must hold before a node whose Kafka runs is stopped, each by its name. Every one of them is
 /// alone in what it knows, so that none can be left out.
-const GUARDS: [(&str, Guard); 13] = [
+const GUARDS: [(&str, Guard); 14] = [
     ("the roll is remembered", remembered),
     ("Kubernetes may evict nobody", budgets_are_closed),
     ("no claim goes with the pod", claims_stay),
@@ -128,6 +134,7 @@ const GUARDS: [(&str, Guard); 13] = [
     ("Kafka was asked", kafka_answers),
     ("one disruption at a time", one_disruption),
     ("no replica of it moves", nothing_moves),
+    ("it starts again with its disks", disks_serve),
     ("its next release knows what is switched on", knows_features),
     ("controllers take another release first", controllers_first),
     ("the quorum keeps its majority", quorum_stays),
@@ -221,6 +228,29 @@ fn nothing_moves(case: &Case<'_>) -> Result<(), Hold> {
     let moving = kafka.partitions.moving_on(case.node.id);
     match moving.filter(|_| may_serve(case.observed, case.node)) {
         Some(partition) => Err(Hold::Moving { partition: partition.name() }),
+        None => Ok(()),
+    }
+}
+
+/// A node that serves as far as its disks let it would not start again with one that is dead or full.
+fn disks_serve(case: &Case<'_>) -> Result<(), Hold> {
+    let Some(agent) = case.observed.agent(case.node.id) else { return Ok(()) };
+    let Some(jvm) = &agent.jvm else { return Ok(()) };
+    if let Some(offline) = jvm.offline_volumes.iter().find(|name| case.node.has_disk(name)) {
+        return Err(Hold::Disks {
+            sentence: format!(
+                "Kafka took its disk {offline} offline, and it might not start again with that: mend the disk and delete the pod, or leave the disk out of the spec"
+            ),
+        });
+    }
+    let mut full = agent.disks.iter().filter(|disk| disk.is_full());
+    match full.find(|disk| case.node.has_disk(&disk.volume)) {
+        Some(disk) => Err(Hold::Disks {
+            sentence: format!(
+                "its disk {} is full, and it would not start again with that: raise the size of the disk",
+                disk.volume
+            ),
+        }),
         None => Ok(()),
     }
 }
