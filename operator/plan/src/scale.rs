@@ -160,10 +160,12 @@ fn held(
 ) -> Option<String> {
     let is_first = !has_stuck_leaver(observed, kafka, nodes, leaving);
     let rolled = undone.iter().find(|id| !leaving.contains(id)).filter(|_| is_first);
+    // One that is to join may wait for the very roll that waits for the moves.
+    let may_wait = is_first || undone.is_empty();
     let missing = nodes
         .iter()
         .find(|node| node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id));
-    match (rolled, missing) {
+    match (rolled, missing.filter(|_| may_wait)) {
         (Some(id), _) => Some(format!("waits for the roll, which is at node {id}")),
         (None, Some(node)) => Some(format!(
             "waits for broker {}, which has not joined yet and would take a part; to do without it, lower brokers.replicas",
