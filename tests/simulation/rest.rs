@@ -53,6 +53,7 @@ pub(crate) fn settle(
                 || asks_for_more_controllers(world)?
                 || world.declare_lost_disks()?
                 || leave_out_broken(world, 0)?
+                || world.take_back_moves_by_hand()
             {
                 continue;
             }

@@ -63,6 +63,16 @@ impl World {
         true
     }
 
+    /// A person takes back every move of theirs, as of one to a broker whose disk was lost meanwhile. Whether there was
+    /// one.
+    pub fn take_back_moves_by_hand(&mut self) -> bool {
+        let by_hand = |one: &&mut Partition| one.moving.as_ref().is_some_and(|one| one.by_hand);
+        let moved = self.topics.partitions.iter_mut().filter(by_hand);
+        let any = moved.map(cancel).count() > 0;
+        self.follow_brokers();
+        any
+    }
+
     /// Replicas that can be copied are, and those that nobody asks for any more go from their disks.
     /// Whether anything happened.
     pub fn copy(&mut self) -> bool {
