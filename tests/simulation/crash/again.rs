@@ -1,5 +1,5 @@
-//! The operator dies at each write of an operation, and then the spec is edited again, or the KafkaCluster created
-//! again: it goes to the new wish and leaves nothing behind.
+//! The operator dies at each write of an operation, and then something else comes before the next one works: the spec
+//! is edited again, or the KafkaCluster created again, or a disk breaks, or a day goes by: it goes to the new wish and leaves nothing behind.
 
 use ottla_tests::world::{Mishap, World};
 use serde_json::{Value, json};
@@ -78,6 +78,17 @@ fn a_disk_that_breaks_while_it_leaves_survives_a_crash_at_every_write() {
     let one = json!([{ "name": "d0", "size": "2Gi" }]);
     at_every_write(&[Mishap::CrashBefore, Mishap::CrashAfter], |write, mishap| {
         edited(birth, (path, &one), (write, mishap), |world| world.break_disk(2, "d1"))
+    });
+}
+
+/// Wherever the operator was when it died, and although nobody operates for a day: clients can read of a new CA for
+/// long enough before a broker shows a certificate of it. The model holds that.
+#[test]
+fn another_ca_is_published_long_enough_whenever_the_operator_dies() {
+    let birth = Birth { oldest: false, dedicated: false, brokers: 3 };
+    let path: &[&str] = &["metadata", "annotations", "ottla.dev/renew-ca"];
+    at_every_write(&[Mishap::CrashAfter], |write, mishap| {
+        edited(birth, (path, &json!("1")), (write, mishap), |world| world.days(1).unwrap())
     });
 }
 

@@ -1,5 +1,5 @@
 //! What befalls a cluster asks for an operation, and the operator dies at each write of that: a disk breaks, or
-//! certificates are about to run out.
+//! fills up, or certificates are about to run out.
 
 use serde_json::json;
 
@@ -17,6 +17,15 @@ fn a_broken_disk_that_goes_survives_a_crash_at_every_write() {
         let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" })).collect();
         survives_in(&broken, &["spec", "brokers", "storage", "volumes"], &volumes);
     }
+}
+
+/// A node whose disk is full waits for room, and has it whatever write of the growth fails.
+#[test]
+fn a_full_disk_that_grows_survives_a_crash_at_every_write() {
+    let mut full = born(Birth { oldest: false, dedicated: false, brokers: 3 }).clone();
+    full.fill_disk(1, "d0");
+    let volumes = json!([{ "name": "d0", "size": "3Gi" }]);
+    survives_in(&full, &["spec", "brokers", "storage", "volumes"], &volumes);
 }
 
 /// A third of their lives is left to the certificates of all nodes: each is renewed, and read at a restart.

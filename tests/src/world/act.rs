@@ -246,7 +246,11 @@ impl World {
             }
             Action::IssueLeaf(leaf) => self.issue_leaf(leaf),
             Action::Create(object) => self.create(object),
-            Action::Apply(rewrite) => self.store.apply(&rewrite.object, &rewrite.target),
+            Action::Apply(rewrite) => {
+                self.store.apply(&rewrite.object, &rewrite.target)?;
+                self.note_publication();
+                Ok(())
+            }
             Action::RecordDisks { target, disks } => {
                 self.change_disks(target, |all| all.extend(disks.clone()))
             }
@@ -287,6 +291,7 @@ impl World {
         if object.kind == Kind::PersistentVolumeClaim {
             self.disks.entry(object.name.clone()).or_insert(Disk::Empty);
         }
+        self.note_publication();
         Ok(())
     }
 

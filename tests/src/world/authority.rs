@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use ottla_plan::action::{AuthorityStep, RenewAuthority};
+use ottla_plan::authority::CLIENTS_LEARN_SECONDS;
 use ottla_plan::certificate::AUTHORITY_LIFE_SECONDS;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{Authority, Certificate, NextAuthority};
@@ -21,6 +22,8 @@ pub(super) struct Trust {
     pub(super) next: Option<Certificate>,
     /// What the KafkaCluster's annotation said that asked for it.
     pub(super) word: Option<String>,
+    /// Since when clients can read of a CA, by its serial number, in seconds since the epoch.
+    pub(super) published: BTreeMap<String, i64>,
 }
 
 /// A certificate as a file would show it.
@@ -75,7 +78,10 @@ impl World {
                 self.trust.next = Some(next);
                 self.trust.word.clone_from(word);
             }
-            AuthorityStep::Switch => self.switch_authority(&name),
+            AuthorityStep::Switch => {
+                self.hold_publication()?;
+                self.switch_authority(&name);
+            }
             AuthorityStep::Retire => {
                 let signer = self.authority().map(|authority| authority.signer.serial);
                 self.trust.trusted.retain(|serial, _| Some(serial) == signer.as_ref());
@@ -93,6 +99,27 @@ impl World {
             let signer = next.serial.clone();
             self.certificates.insert(secret.uid.clone(), Issued { certificate: next, signer });
         }
+    }
+
+    /// Notes of which CAs clients can read by now.
+    pub(super) fn note_publication(&mut self) {
+        let map = self.store.get(Kind::ConfigMap, &self.names().authority());
+        let text = map.and_then(|map| map.live.pointer("/data/ca.crt")?.as_str());
+        let text = text.unwrap_or_default();
+        for (serial, _) in self.trust.trusted.iter().filter(|(_, pem)| text.contains(*pem)) {
+            self.trust.published.entry(serial.clone()).or_insert(self.now.as_second());
+        }
+    }
+
+    /// S8: clients could read of a new CA for long enough before any broker shows a certificate of it.
+    fn hold_publication(&self) -> Result<()> {
+        let next = self.trust.next.as_ref().map(|next| &next.serial);
+        let since = next.and_then(|serial| self.trust.published.get(serial));
+        let seconds = since.map(|since| self.now.as_second() - since);
+        if seconds.is_none_or(|seconds| seconds < CLIENTS_LEARN_SECONDS) {
+            bail!("S8: the new CA signs, and clients can read of it for {seconds:?} s");
+        }
+        Ok(())
     }
 
     /// S8: every node lets every other in. Each trusts what it was started with.

@@ -121,7 +121,8 @@ fn full(
     Some((Phase::Refused, Some(WaitingOn::DiskFull { node: node.id, detail })))
 }
 
-/// Disks of a running broker that Kafka took offline. Of one that the spec leaves out something else is said.
+/// Disks of a running broker that Kafka took offline. Of one that the spec leaves out something else is said, and of a
+/// broker that leaves with all its disks.
 fn offline(
     desired: &Desired,
     node: &Node,
@@ -132,7 +133,7 @@ fn offline(
     let volumes: Vec<String> =
         agent.jvm.as_ref()?.offline_volumes.iter().filter(stays).cloned().collect();
     let serves = matches!(agent.state, AgentState::CatchingUp | AgentState::Running);
-    (serves && !volumes.is_empty())
+    (serves && !node.leaving && !volumes.is_empty())
         .then_some((Phase::CatchingUp, Some(WaitingOn::DiskOffline { node: node.id, volumes })))
 }
 
