@@ -132,8 +132,8 @@ pub struct DiskStatus {
     pub available_bytes: u64,
 }
 
-/// What has to be free on a disk for Kafka to be started. With less it ends in its start, because it cannot write
-/// its checkpoints, and again and again.
+/// What has to be free on a disk for Kafka to be started. Without room for its checkpoints it takes the disk offline
+/// when it has hardly started, and ends if that is the one with the metadata log, again and again.
 pub const ROOM_TO_START_BYTES: u64 = 16 << 20;
 
 impl DiskStatus {

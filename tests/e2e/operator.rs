@@ -13,7 +13,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 
 use super::exec::exec;
-use super::stage::Stage;
+use super::stage::{Stage, say};
 
 /// Where `cargo dev install` puts it.
 const NAMESPACE: &str = "ottla-system";
@@ -81,20 +81,22 @@ pub(crate) fn left_to_do(explained: &str) -> Vec<&str> {
 /// do something.
 const KILLED_EACH: Duration = Duration::from_secs(30);
 
-/// Does something while it dies every few seconds; how often it was killed.
+/// Does something while it dies every few seconds, and says how often it was killed.
 pub(crate) async fn dies_during(
     client: &Client,
+    of: &str,
     work: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let work = async {
+    let work = Box::pin(async {
         let done = work.await;
         stop.send_replace(true);
         done
-    };
+    });
     let (done, killed) = tokio::join!(work, dies_again(client, stopped));
     done?;
-    killed
+    say(&format!("{of}: the operator was killed {} times meanwhile", killed?));
+    Ok(())
 }
 
 /// Kills it every few seconds until told to stop; how often.

@@ -23,9 +23,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let oldest = with(&manifest::quickstart()?, "4.2.1", "Automatic")?;
     let cluster = Cluster::raise(stage, &oldest).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let work = Box::pin(steps(&cluster, &verifier, &oldest));
-    let killed = operator::dies_during(&stage.client, work).await?;
-    say(&format!("upgraded: the operator was killed {killed} times meanwhile"));
+    operator::dies_during(&stage.client, "upgraded", steps(&cluster, &verifier, &oldest)).await?;
     no_further(&cluster, &oldest).await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("upgraded").await

@@ -37,9 +37,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::quickstart()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    let work = Box::pin(steps(&cluster, &verifier, &base));
-    let killed = operator::dies_during(&stage.client, work).await?;
-    say(&format!("volumes: the operator was killed {killed} times meanwhile"));
+    operator::dies_during(&stage.client, "volumes", steps(&cluster, &verifier, &base)).await?;
     vote_with(&cluster, &[0, 1, 2], "d2").await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("volumes").await

@@ -102,7 +102,7 @@ fn change_controllers(world: &mut World, number: u8) -> Result<()> {
 fn change_disks(world: &mut World, number: u8) -> Result<()> {
     let is_dedicated = world.desired().is_ok_and(|desired| desired.dedicated());
     if is_dedicated && number % 3 == 1 {
-        let name = ["d0", "d1", "d2"][usize::from(number / 3 % 3)];
+        let name = DISKS[usize::from(number / 3 % 3)];
         let volumes = json!([{ "name": name, "size": "1Gi" }]);
         return world.edit(&["spec", "controllers", "storage", "volumes"], volumes);
     }

@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::object::Kind;
 use crate::observed::{Authority, Certificate, Observed};
 use crate::report::WaitingOn;
-use crate::roll;
+use crate::{roll, upgrade};
 
 /// A CA is renewed when a fifth of its life is left: two years in which the operator may be down.
 pub const RENEWAL_BEFORE_EXPIRY_SECONDS: i64 = AUTHORITY_LIFE_SECONDS / 5;
@@ -66,14 +66,13 @@ fn clients_learn(
     authority: &Authority,
     now: Timestamp,
 ) -> Option<String> {
-    let jvms = nodes.iter().filter_map(|node| observed.agent(node.id)?.jvm.as_ref());
-    let first = jvms.map(|jvm| jvm.started_at_seconds).min().unwrap_or_default();
+    let started = nodes.iter().filter_map(|node| upgrade::started_at_seconds(observed, node));
+    let first = started.min().unwrap_or_default();
     let published = authority.next.as_ref()?.made_at_seconds.max(first);
     let until = published + CLIENTS_LEARN_SECONDS;
-    let until = Timestamp::from_second(until).ok().filter(|until| now < *until)?;
-    Some(format!(
+    (now.as_second() < until).then(|| format!(
         "the CA is renewed: clients have until {} to read the new one from ConfigMap {}, before brokers get certificates of it",
-        until.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        upgrade::clock(until),
         desired.names.authority()
     ))
 }
@@ -165,8 +164,7 @@ pub(crate) fn done(
         if reason(observed, node, || name).is_some() {
             return Err(format!("node {} has not started since", node.id));
         }
-        let jvm = observed.agent(node.id).and_then(|agent| agent.jvm.as_ref());
-        if jvm.is_none_or(|jvm| jvm.authority_serials.is_empty()) {
+        if observed.jvm(node.id).is_none_or(|jvm| jvm.authority_serials.is_empty()) {
             return Err(format!(
                 "node {} does not say what it trusts, because its pod is of an earlier release: have it restarted by a new value of the annotation {}",
                 node.id,
@@ -184,7 +182,7 @@ pub(crate) fn reason(
     secret: impl FnOnce() -> String,
 ) -> Option<String> {
     let authority = observed.authority.as_ref()?;
-    let jvm = observed.agent(node.id)?.jvm.as_ref()?;
+    let jvm = observed.jvm(node.id)?;
     let lacks = authority.trusted.iter().any(|serial| !jvm.authority_serials.contains(serial));
     let has_more = jvm.authority_serials.iter().any(|serial| !authority.trusted.contains(serial));
     let switched = authority.next.is_none() && authority.trusted.len() > 1;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_crds::agent::AgentStatus;
+use ottla_crds::agent::{AgentStatus, JvmStatus};
 use ottla_crds::kafka_cluster::status::Memory;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -467,5 +467,11 @@ impl Observed {
     #[must_use]
     pub fn agent(&self, node_id: i32) -> Option<&AgentStatus> {
         self.agents.get(&node_id)?.known()
+    }
+
+    /// What a node's agent says of its JVM, if it answered and one runs.
+    #[must_use]
+    pub fn jvm(&self, node_id: i32) -> Option<&JvmStatus> {
+        self.agent(node_id)?.jvm.as_ref()
     }
 }

@@ -94,6 +94,7 @@ pub(crate) fn plan(
     let leaving = leaving(observed, nodes, kafka);
     let forbidden = forbidden(observed, kafka, nodes, &leaving);
     let known = known_as_controller(observed, kafka, &leaving);
+    let is_stuck = has_stuck_leaver(observed, kafka, nodes, &leaving);
     let task = Task {
         desired,
         observed,
@@ -102,10 +103,8 @@ pub(crate) fn plan(
         leaving: &leaving,
         held: forbidden
             .clone()
-            .or_else(|| {
-                known.clone().filter(|_| !has_stuck_leaver(observed, kafka, nodes, &leaving))
-            })
-            .or_else(|| held(observed, kafka, nodes, &leaving, undone)),
+            .or_else(|| known.clone().filter(|_| !is_stuck))
+            .or_else(|| held(kafka, nodes, &leaving, undone, is_stuck)),
         now,
     };
     let moves = moves::plan(&task);
@@ -149,23 +148,23 @@ fn leaving(observed: &Observed, nodes: &[Node], kafka: &Kafka) -> BTreeSet<i32> 
 }
 
 /// What comes before the next wave of moves: a roll, because one disruption at a time is enough, and
-/// brokers that are to take a part of them. A roll that waits for a broker that leaves and is not well
-/// would wait for ever if its partitions did not move first.
+/// brokers that are to take a part of them. A roll that waits for a broker that leaves and is stuck would wait for ever
+/// if its partitions did not move first, and who is to join may wait for that roll.
 fn held(
-    observed: &Observed,
     kafka: &Kafka,
     nodes: &[Node],
     leaving: &BTreeSet<i32>,
     undone: &BTreeSet<i32>,
+    is_stuck: bool,
 ) -> Option<String> {
-    let is_first = !has_stuck_leaver(observed, kafka, nodes, leaving);
-    let rolled = undone.iter().find(|id| !leaving.contains(id)).filter(|_| is_first);
-    // One that is to join may wait for the very roll that waits for the moves.
-    let may_wait = is_first || undone.is_empty();
+    if is_stuck && !undone.is_empty() {
+        return None;
+    }
+    let rolled = undone.iter().find(|id| !leaving.contains(id));
     let missing = nodes
         .iter()
         .find(|node| node.is_broker() && !node.leaving && !kafka.brokers.contains_key(&node.id));
-    match (rolled, missing.filter(|_| may_wait)) {
+    match (rolled, missing) {
         (Some(id), _) => Some(format!("waits for the roll, which is at node {id}")),
         (None, Some(node)) => Some(format!(
             "waits for broker {}, which has not joined yet and would take a part; to do without it, lower brokers.replicas",
@@ -189,10 +188,7 @@ fn has_stuck_leaver(
     leaving: &BTreeSet<i32>,
 ) -> bool {
     let node = |id: i32| nodes.iter().find(|node| node.id == id);
-    let has_offline = |id: i32| {
-        let jvm = observed.agent(id).and_then(|agent| agent.jvm.as_ref());
-        jvm.is_some_and(|jvm| !jvm.offline_volumes.is_empty())
-    };
+    let has_offline = |id: i32| observed.jvm(id).is_some_and(|jvm| !jvm.offline_volumes.is_empty());
     let is_well = |node: &Node| roll::is_well(observed, node).is_ok() && !has_offline(node.id);
     let is_stuck = |id: i32| !node(id).is_some_and(is_well);
     leaving.iter().any(|id| is_stuck(*id) && kafka.partitions.held_by(*id) > 0)

@@ -162,11 +162,11 @@ impl Watch {
     }
 }
 
-fn started_at_seconds(observed: &Observed, node: &Node) -> Option<i64> {
-    Some(observed.agent(node.id)?.jvm.as_ref()?.started_at_seconds)
+pub(crate) fn started_at_seconds(observed: &Observed, node: &Node) -> Option<i64> {
+    Some(observed.jvm(node.id)?.started_at_seconds)
 }
 
-fn clock(seconds: i64) -> String {
+pub(crate) fn clock(seconds: i64) -> String {
     let time = Timestamp::from_second(seconds).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

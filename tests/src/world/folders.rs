@@ -81,7 +81,7 @@ impl World {
 
     fn size_of(&self, claim: &str) -> Option<&Value> {
         let child = self.store.get(Kind::PersistentVolumeClaim, claim)?;
-        child.live.pointer("/spec/resources/requests/storage")
+        child.live.pointer(REQUESTED)
     }
 
     /// A disk is filled up, and Kafka ends. Its container is started again.
@@ -318,8 +318,7 @@ impl World {
         let volumes = &self.cluster.spec.brokers.storage.volumes;
         for (claim, name, _) in self.mounted(id) {
             let wished = volumes.iter().find(|one| one.name == name).map(|one| one.size.as_str());
-            let found = self.store.get(Kind::PersistentVolumeClaim, claim);
-            let found = found.and_then(|one| one.live.pointer(REQUESTED)?.as_str());
+            let found = self.size_of(claim).and_then(Value::as_str);
             if wished != found {
                 bail!("L1: at rest, claim {claim} asks for {found:?} and should for {wished:?}");
             }

@@ -27,9 +27,8 @@ impl Turn<'_> {
         put_off.retain(|id, _| broker(*id).is_some() || self.kafka.brokers.contains_key(id));
         let stays = |id: &&i32| broker(**id).is_some_and(|node| !node.leaving);
         // Nobody waits for one that was put off and leaves as a whole by now, or for a controller that cannot give its
-        // disk away, and all wait for a broker with a disk that
-        // is offline: its replicas are in sync only when it has restarted without that, and others may not restart
-        // before.
+        // disk away. All wait for a broker with a disk that is offline: its replicas are in sync only when it has
+        // restarted without that, and others may not restart before.
         let order = |id: &&i32| {
             let keeps = keeps_its_metadata(self.desired, self.observed, **id);
             let leaves = broker(**id).is_some_and(|node| node.leaving);
@@ -60,8 +59,7 @@ impl Turn<'_> {
 
     /// Whether a node says that Kafka took a disk offline that leaves it.
     fn has_offline(&self, id: i32) -> bool {
-        let jvm = self.observed.agent(id).and_then(|agent| agent.jvm.as_ref());
-        let mut offline = jvm.into_iter().flat_map(|jvm| &jvm.offline_volumes);
+        let mut offline = self.observed.jvm(id).into_iter().flat_map(|jvm| &jvm.offline_volumes);
         let leaving = self.leaving.get(&id);
         offline.any(|volume| leaving.is_some_and(|all| all.contains(volume.as_str())))
     }

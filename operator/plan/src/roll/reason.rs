@@ -139,7 +139,7 @@ pub(crate) fn certificate(
 
 /// Kafka's Raft client reads its certificate only at a start (KAFKA-20025).
 fn expires(case: &Case<'_>) -> Option<String> {
-    let jvm = case.observed.agent(case.node.id)?.jvm.as_ref()?;
+    let jvm = case.observed.jvm(case.node.id)?;
     let expires_at_seconds = jvm.certificate_expires_at_seconds?;
     if expires_at_seconds - case.now.as_second() >= RENEWAL_BEFORE_EXPIRY_SECONDS {
         return None;
