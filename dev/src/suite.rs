@@ -11,8 +11,28 @@ use crate::command::command;
 use crate::image::{self, ImageName, RELEASES, Release};
 use crate::{cluster, helm, install, step};
 
-/// Every test there is, those that need more than a compiler included.
-const FEATURES: &str = "ottla-tests/kubernetes,ottla-kafka/real-kafka";
+/// Every test there is, those that need more than a compiler included. All levels name the same packages and
+/// features, or else cargo would compile most of it again for each.
+const EVERYTHING: [&str; 3] = [
+    "--workspace",
+    "--features",
+    "ottla-tests/kubernetes,ottla-kafka/real-kafka,ottla-verifier/real-kafka",
+];
+
+/// Test targets, by level: what is pure, and one program at a time.
+const PURE: [&str; 5] = ["manifests", "protocol", "agent", "tidy", "plans"];
+
+/// Thousands of lives: a quarter of an hour of nothing but work.
+const SIMULATION: &str = "simulation";
+
+/// Clients beside a real Kafka.
+const REAL: &str = "real";
+
+/// Over a real API server.
+const FAULTS: &str = "faults";
+
+/// On the local Kubernetes.
+const END_TO_END: &str = "e2e";
 
 /// So many lines of a failed test's own words are said again at the end.
 const WORDS_MAX: usize = 20;
@@ -68,18 +88,25 @@ impl Tally {
 /// Formatting and lints.
 pub(crate) fn lint() -> anyhow::Result<()> {
     loud("cargo", &["fmt", "--all", "--check"])?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
-    loud("cargo", &[&clippy[..], &["--", "-D", "warnings"]].concat())
+    let clippy = ["clippy", "--all-targets", "--quiet"];
+    loud("cargo", &[&clippy[..], &EVERYTHING, &["--", "-D", "warnings"]].concat())
 }
 
 /// All levels. Later ones run although earlier ones failed: one run tells everything.
 pub(crate) fn test() -> anyhow::Result<()> {
     let started = Instant::now();
     let mut tally = Tally::of_check("lint", lint);
-    tally.add(cargo_test("pure, and one program at a time", &["--workspace"], &[]));
-    tally.add(real_kafka());
-    tally.add(Tally::of_check("chart", helm::check));
-    tally.add(on_kubernetes());
+    tally.add(Tally::of_check("build", build));
+    tally.add(pure());
+    tally.add(std::thread::scope(|scope| {
+        let simulation = scope.spawn(simulation);
+        let mut tally = real_kafka();
+        tally.add(Tally::of_check("chart", helm::check));
+        tally.add(on_kubernetes());
+        tally
+            .add(simulation.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).told());
+        tally
+    }));
     step::say(&format!("\nall levels after {}", step::spell(started.elapsed())));
     let mut stdout = std::io::stdout().lock();
     for line in tally.failures.iter().flatten() {
@@ -92,14 +119,59 @@ pub(crate) fn test() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is compiled beside other work would slow both down.
+fn build() -> anyhow::Result<()> {
+    loud("cargo", &[&["test", "--no-run", "--quiet"][..], &EVERYTHING].concat())
+}
+
+fn pure() -> Tally {
+    let targets = PURE.iter().flat_map(|target| ["--test", target]);
+    let targets: Vec<&str> = ["--lib", "--bins"].into_iter().chain(targets).collect();
+    let mut tally = cargo_test("pure, and one program at a time", &targets, &[]);
+    tally.add(cargo_test("examples in the documentation", &["--doc"], &[]));
+    tally
+}
+
+/// The simulation, out of what time the tests leave that mostly wait: everybody else goes first.
+fn simulation() -> Heard {
+    let arguments = ["-n", "19", "cargo", "test", "--no-fail-fast"];
+    let target = ["--test", SIMULATION];
+    let mut test = command("nice", [&arguments[..], &EVERYTHING, &target].concat());
+    let mut lines = Vec::new();
+    let tally = counted(&mut test, |line| {
+        lines.push(line.to_owned());
+        Ok(())
+    });
+    Heard { lines, tally }
+}
+
+/// What a suite said beside others, and is told when they are over.
+struct Heard {
+    lines: Vec<String>,
+    tally: anyhow::Result<Tally>,
+}
+
+impl Heard {
+    fn told(self) -> Tally {
+        let name = "simulation, beside the levels since";
+        step::say(&format!("== {name}"));
+        self.lines.iter().for_each(|line| step::say(line));
+        self.tally.unwrap_or_else(|error| Tally::of_check(name, || Err(error)))
+    }
+}
+
 fn real_kafka() -> Tally {
     let [.., newest] = RELEASES;
     let jars = match image::server_jars(newest) {
         Ok(jars) => jars.display().to_string(),
         Err(error) => return Tally::of_check("jars of Kafka", || Err(error)),
     };
-    let arguments = ["-p", "ottla-kafka", "--features", "real-kafka", "--test", "real"];
-    cargo_test("the client against a real Kafka", &arguments, &[("OTTLA_KAFKA_LIBS", &jars)])
+    let environment = [
+        ("OTTLA_KAFKA_LIBS", jars.as_str()),
+        // What nodes that are killed make clients say is no news.
+        ("RUST_LOG", "error"),
+    ];
+    cargo_test("clients of a real Kafka", &["--test", REAL], &environment)
 }
 
 /// What needs a Kubernetes, which is dropped again unless it was there before.
@@ -144,10 +216,8 @@ fn on_local_kubernetes() -> Tally {
         // A scenario that fails says what it saw, and where in the test it was tells nobody more.
         ("RUST_LIB_BACKTRACE", "0"),
     ];
-    let of = ["-p", "ottla-tests", "--features", "kubernetes", "--test"];
-    let faults = [&of[..], &["faults"]].concat();
-    tally.add(cargo_test("faults over a real API server", &faults, &environment));
-    let end_to_end = [&of[..], &["e2e", "--", "--test-threads=1"]].concat();
+    tally.add(cargo_test("faults over a real API server", &["--test", FAULTS], &environment));
+    let end_to_end = ["--test", END_TO_END, "--", "--test-threads=1"];
     tally.add(cargo_test("end to end", &end_to_end, &environment));
     tally
 }
@@ -177,14 +247,17 @@ fn loud(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 fn cargo_test(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Tally {
     step::say(&format!("== {name}"));
     let mut test = command("cargo", ["test", "--no-fail-fast"]);
-    test.args(arguments).envs(environment.iter().copied());
-    match counted(&mut test) {
-        Ok(tally) => tally,
-        Err(error) => Tally::of_check(name, || Err(error)),
-    }
+    test.args(EVERYTHING).args(arguments).envs(environment.iter().copied());
+    let mut stdout = std::io::stdout();
+    let counted = counted(&mut test, |line| Ok(writeln!(stdout, "{line}")?));
+    counted.unwrap_or_else(|error| Tally::of_check(name, || Err(error)))
 }
 
-fn counted(test: &mut Command) -> anyhow::Result<Tally> {
+/// Runs `cargo test`, and counts what it says while it is told.
+fn counted(
+    test: &mut Command,
+    mut tell: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Tally> {
     let mut child = test
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -192,10 +265,9 @@ fn counted(test: &mut Command) -> anyhow::Result<Tally> {
         .context("could not run cargo test")?;
     let mut tally = Tally::default();
     if let Some(output) = child.stdout.take() {
-        let mut stdout = std::io::stdout().lock();
         for line in BufReader::new(output).lines() {
             let line = line?;
-            writeln!(stdout, "{line}")?;
+            tell(&line)?;
             tally.add(result_line(&line).unwrap_or_default());
             tally.hear(&line);
         }
@@ -219,7 +291,24 @@ fn result_line(line: &str) -> Option<Tally> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn no_test_target_is_forgotten() {
+        let metadata = ["metadata", "--no-deps", "--format-version=1"];
+        let output = command("cargo", metadata).output().expect("cargo runs");
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+        let targets = list(&metadata["packages"]).into_iter().flat_map(|one| list(&one["targets"]));
+        let tests = targets.filter(|target| target["kind"][0] == "test");
+        let found: BTreeSet<String> =
+            tests.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect();
+        let others = [SIMULATION, REAL, FAULTS, END_TO_END];
+        let played = PURE.into_iter().chain(others).map(str::to_owned).collect();
+        assert_eq!(found, played);
+    }
 
     #[test]
     fn results_are_read_from_cargos_own_line() {

@@ -34,7 +34,7 @@ async fn brokers_leave_and_join() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let five = manifest::with(&manifest::quickstart()?, &[("/spec/brokers/replicas", json!(5))])?;
+    let five = manifest::with(&manifest::short_lived()?, &[("/spec/brokers/replicas", json!(5))])?;
     let cluster = Cluster::raise(stage, &five).await?;
     let verifier = Verifier::beside(&cluster).await?;
     operator::dies_during(&stage.client, "brokers", leave_and_join(&cluster, &verifier, &five))

@@ -28,7 +28,7 @@ async fn canary() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
     operator::dies_during(&stage.client, "canary", steps(&cluster, &verifier, &base)).await?;

@@ -24,7 +24,7 @@ async fn conformance() -> anyhow::Result<()> {
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let namespace = ("/metadata/namespace", json!(stage.namespace));
-    let mut wanted = manifest::with(&manifest::quickstart()?, &[namespace])?;
+    let mut wanted = manifest::with(&manifest::short_lived()?, &[namespace])?;
     let mut world = World::new(of_model(&wanted.to_string())?);
     world.bring_up()?;
     let cluster = Cluster::apply(stage, &wanted).await?;

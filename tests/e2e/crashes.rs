@@ -46,7 +46,7 @@ async fn crashes() -> anyhow::Result<()> {
 async fn killed_after(stage: &Stage, name: &str, write: usize) -> anyhow::Result<BTreeSet<String>> {
     let place = audit::end()?;
     let process = operator::process()?;
-    let cluster = Cluster::apply(stage, &manifest::quickstart()?).await?;
+    let cluster = Cluster::apply(stage, &manifest::short_lived()?).await?;
     let all_written = async {
         while writes(stage, place)?.len() < write {
             tokio::time::sleep(LOOK).await;

@@ -26,7 +26,7 @@ async fn drained() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
     operator::dies_during(&stage.client, "drained", drained_in_a_roll(&cluster, &base)).await?;

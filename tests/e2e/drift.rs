@@ -22,7 +22,7 @@ async fn drift() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let lives = cluster.lives().await?;
     for (api_version, kind, name, pointer, value) in [

@@ -24,7 +24,7 @@ async fn killed() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let cluster = Cluster::raise(stage, &manifest::quickstart()?).await?;
+    let cluster = Cluster::raise(stage, &manifest::short_lived()?).await?;
     let verifier = Verifier::beside(&cluster).await?;
 
     let before = cluster.lives().await?;

@@ -23,7 +23,7 @@ async fn objects_deleted_by_hand() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let cluster = Cluster::raise(stage, &manifest::quickstart()?).await?;
+    let cluster = Cluster::raise(stage, &manifest::short_lived()?).await?;
     let client = Kcat::beside(&cluster).await?;
     let records = numbered("kept", 500);
     client.produce("plain", "kept", &records).await?;

@@ -30,7 +30,7 @@ async fn recreated_with_its_data() -> anyhow::Result<()> {
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let volumes = ["d0", "d1"].map(|name| json!({ "name": name, "size": "2Gi" }));
     let manifest = manifest::with(
-        &manifest::quickstart()?,
+        &manifest::short_lived()?,
         &[("/spec/brokers/storage/volumes", json!(volumes))],
     )?;
     let cluster = Cluster::raise(stage, &manifest).await?;

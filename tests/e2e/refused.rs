@@ -34,7 +34,7 @@ async fn reported_as_a_condition() -> anyhow::Result<()> {
 
 async fn at_apply(stage: &Stage) -> anyhow::Result<()> {
     let bases = [
-        (manifest::quickstart()?, mistakes::of_colocated()),
+        (manifest::short_lived()?, mistakes::of_colocated()),
         (manifest::production()?, mistakes::of_dedicated()),
     ];
     let (mut count, mut wrong) = (0, Vec::new());
@@ -64,7 +64,7 @@ fn unlike((pointer, value, sentence): &Mistake, answer: &Answer) -> Option<Strin
 }
 
 async fn while_running(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let lives = cluster.lives().await?;
     let generation = cluster.get().await?.metadata.generation;
@@ -136,7 +136,7 @@ async fn untouched(cluster: &Cluster<'_>, lives: &Lives) -> anyhow::Result<()> {
 /// What only the API server or a scheduler knows in the end shows in the status too.
 async fn reported(stage: &Stage) -> anyhow::Result<()> {
     stranger_in_the_way(stage).await?;
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     for (name, pointer, value, reason, sentence) in unreachable() {
         let changes = [("/metadata/name", json!(name)), (pointer, value)];
         let cluster = Cluster::apply(stage, &manifest::with(&base, &changes)?).await?;
@@ -214,7 +214,7 @@ async fn stranger_in_the_way(stage: &Stage) -> anyhow::Result<()> {
             "spec": { "selector": { "app": "mine" }, "ports": [{ "port": 80 }] },
         }))
         .await?;
-    let cluster = Cluster::apply(stage, &manifest::quickstart()?).await?;
+    let cluster = Cluster::apply(stage, &manifest::short_lived()?).await?;
     let message = cluster.stalled("NameTaken", REPORTED_WITHIN).await?;
     ensure!(
         message.contains("Service orders-plain-bootstrap exists and is not part of"),

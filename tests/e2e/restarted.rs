@@ -42,7 +42,7 @@ async fn restarted() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
     let leader = killed::leader(&cluster).await?;

@@ -20,7 +20,7 @@ async fn upgraded() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let oldest = with(&manifest::quickstart()?, "4.2.1", "Automatic")?;
+    let oldest = with(&manifest::short_lived()?, "4.2.1", "Automatic")?;
     let cluster = Cluster::raise(stage, &oldest).await?;
     let verifier = Verifier::beside(&cluster).await?;
     operator::dies_during(&stage.client, "upgraded", steps(&cluster, &verifier, &oldest)).await?;

@@ -25,7 +25,7 @@ async fn voters() -> anyhow::Result<()> {
 }
 
 async fn scenario(stage: &Stage) -> anyhow::Result<()> {
-    let base = manifest::quickstart()?;
+    let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
     operator::dies_during(&stage.client, "voters", steps(&cluster, &verifier, &base)).await?;

@@ -41,7 +41,7 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
 fn with(volumes: &[&str], size: &str) -> anyhow::Result<Value> {
     let volumes = volumes.iter().map(|name| json!({ "name": name, "size": size }));
     let path = "/spec/brokers/storage/volumes";
-    manifest::with(&manifest::quickstart()?, &[(path, volumes.collect())])
+    manifest::with(&manifest::short_lived()?, &[(path, volumes.collect())])
 }
 
 /// The disk with the metadata log is filled up: its broker waits for room, and goes on when the disk has grown.
