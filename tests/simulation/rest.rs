@@ -48,7 +48,7 @@ pub(crate) fn settle(
         world.produce();
         let still = !outcome.changed_something() && !noticed && !advanced && !copied;
         if still && !world.wait()? {
-            if keeps_former_controllers(world)?
+            if keeps_who_cannot_leave(world)?
                 || fits_its_data(world)?
                 || asks_for_more_controllers(world)?
                 || world.declare_lost_disks()?
@@ -64,10 +64,13 @@ pub(crate) fn settle(
     bail!("L1: the world does not come to rest");
 }
 
-/// A person lets a broker stay that was a controller. Whether there is one.
-fn keeps_former_controllers(world: &mut World) -> Result<bool> {
+/// A person lets a broker stay that was a controller, or is the last of a zone. Whether there is one.
+fn keeps_who_cannot_leave(world: &mut World) -> Result<bool> {
     let mut waiting = world.plan()?.report.waiting_on.into_iter();
-    let forbidden = |one: &WaitingOn| matches!(one, WaitingOn::ScaleInForbidden { detail } if detail.contains("it was a controller"));
+    let forbidden = |one: &WaitingOn| {
+        let WaitingOn::ScaleInForbidden { detail } = one else { return false };
+        detail.contains("it was a controller") || detail.contains("in fewer zones")
+    };
     let is_forbidden = waiting.any(|one| forbidden(&one));
     if is_forbidden {
         world.edit(&["spec", "brokers", "excludedIds"], json!([]))?;

@@ -24,6 +24,7 @@ pub mod observed;
 pub mod properties;
 pub mod quantity;
 mod quorum;
+mod racks;
 pub mod release;
 pub mod repair;
 pub mod report;

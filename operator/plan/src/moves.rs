@@ -268,6 +268,9 @@ impl<'a> Task<'a> {
         let Some(partition) = needs.first() else { return String::new() };
         let why = match partition.leader {
             None => "it has no leader",
+            Some(_) if self.desired.racks.is_some() => {
+                "no broker is well and has room for it in another zone than its other replicas"
+            }
             Some(_) => "no other broker is well and has room for it",
         };
         format!("{}; partition {} cannot move: {why}", still(needs.len()), partition.name())

@@ -1,13 +1,13 @@
 //! Which nodes a cluster has: their ids, groups, roles and racks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_crds::agent::Role;
 
 use crate::desired::{Desired, Volume};
 use crate::observed::Observed;
-use crate::{disks, quorum, scale};
+use crate::{disks, quorum, racks, scale};
 
 /// The first id of Dedicated controllers; brokers count from 0.
 pub const FIRST_CONTROLLER_ID: i32 = 10_000;
@@ -98,13 +98,13 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
     let needed = gone.filter(|(_, id)| scale::is_needed(observed, *id));
     let needed: Vec<(Group, i32)> = needed.collect();
     ids.extend(needed);
-    let claims = observed.claims.values();
-    let mut noted = Noted::new();
-    for claim in claims {
-        noted.entry((claim.group, claim.node_id)).or_insert(claim.rack.as_deref());
-    }
     let voters = quorum::wished(desired);
-    let leaving = disks::leaving(desired, observed);
+    let stays = |(group, id): &(Group, i32)| match group {
+        Group::Broker => wished.contains(id),
+        Group::Controller => voters.contains(id),
+    };
+    let racks = racks::dealt(desired, observed, &ids, stays);
+    let leaving_disks = disks::leaving(desired, observed);
     let node = |(group, id)| {
         let controls = voters.contains(&id)
             || quorum::votes(observed, id)
@@ -114,10 +114,10 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
             Group::Broker if controls => vec![Role::Broker, Role::Controller],
             Group::Broker => vec![Role::Broker],
         };
-        let stays =
-            if group == Group::Broker { wished.contains(&id) } else { voters.contains(&id) };
-        let volumes = disks::of_node(desired, observed, (group, id), &leaving);
-        Node { id, group, roles, rack: rack(desired, &noted, group, id), leaving: !stays, volumes }
+        let leaving = !stays(&(group, id));
+        let rack = racks.get(&(group, id)).cloned();
+        let volumes = disks::of_node(desired, observed, (group, id), &leaving_disks);
+        Node { id, group, roles, rack, leaving, volumes }
     };
     let mut nodes: Vec<Node> = ids.into_iter().map(node).collect();
     disks::hold_back(desired, observed, &mut nodes);
@@ -139,18 +139,4 @@ pub(crate) fn broker(id: i32) -> Node {
 /// A node as far as its id tells: enough for its names.
 pub(crate) fn of_id(id: i32) -> Node {
     Node { group: quorum::group(id), ..broker(id) }
-}
-
-/// The rack noted on a node's first claim, by group and node id.
-type Noted<'a> = BTreeMap<(Group, i32), Option<&'a str>>;
-
-/// The rack noted on the node's claims wins, because its disk is there.
-fn rack(desired: &Desired, noted: &Noted<'_>, group: Group, id: i32) -> Option<String> {
-    let racks = desired.racks.as_ref()?;
-    if let Some(Some(rack)) = noted.get(&(group, id)) {
-        return Some((*rack).to_owned());
-    }
-    let first = if group == Group::Controller { FIRST_CONTROLLER_ID } else { 0 };
-    let turn = usize::try_from(id - first).unwrap_or_default();
-    racks.zones.get(turn % racks.zones.len().max(1)).cloned()
 }

@@ -13,7 +13,7 @@ use crate::node::{Group, Node};
 use crate::observed::traces::{DrainMemory, MovesMemory};
 use crate::observed::{Kafka, Observed};
 use crate::report::{Progress, WaitingOn, partitions};
-use crate::{release, roll};
+use crate::{racks, release, roll};
 
 mod departure;
 
@@ -228,7 +228,7 @@ fn forbidden(
             && partition.replicas.iter().any(|id| leaving.contains(id))
             && wave.settled(kafka, partition) > stay
     });
-    let first = too_many.next()?;
+    let Some(first) = too_many.next() else { return racks::forbid(&wave, nodes, kafka, leaving) };
     let which = partitions(1 + too_many.count(), &first.name());
     let brokers = crate::report::brokers(leaving);
     let left = if stay == 1 {

@@ -4,16 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use ottla_plan::action::{ListChange, Reassign, Throttle};
+use ottla_plan::names::{NODE_LABEL, RACK_ANNOTATION};
+use ottla_plan::node::FIRST_CONTROLLER_ID;
+use ottla_plan::object::Kind;
 use ottla_plan::observed::traces::MoveMemory;
-use ottla_plan::observed::{Answer, Leaver, Reassignment, Throttled};
+use ottla_plan::observed::{Answer, Child, Leaver, Reassignment, Throttled};
 
 use super::World;
 use super::store::Refused;
 use super::topics::{Moving, Partition};
 
 impl World {
-    /// The operator begins moves or cancels them. Holds S9 and S10.
+    /// The operator begins moves or cancels them. Holds S9 and S10, and that no partition comes to lie in fewer
+    /// zones.
     pub(super) fn reassign(&mut self, reassign: &Reassign) -> Result<()> {
+        let zones = self.zones();
+        let count =
+            |ids: &[i32]| ids.iter().filter_map(|id| zones.get(id)).collect::<BTreeSet<_>>().len();
         for (topic, wishes) in &reassign.partitions {
             for (number, to) in wishes {
                 let found = self.topics.partitions.iter_mut();
@@ -33,6 +40,9 @@ impl World {
                                 partition.replicas
                             );
                         }
+                        if count(to) < count(&partition.in_sync) {
+                            bail!("S1: {topic}-{number} is to lie in fewer zones on {to:?}");
+                        }
                         begin(partition, to, false);
                     }
                 }
@@ -40,6 +50,21 @@ impl World {
         }
         self.follow_brokers();
         Ok(())
+    }
+
+    /// The zone of each broker that has one, by its claims.
+    fn zones(&self) -> BTreeMap<i32, String> {
+        if self.cluster.spec.racks.is_none() {
+            return BTreeMap::new();
+        }
+        let claims = self.store.named_like(Kind::PersistentVolumeClaim, String::new());
+        let zone = |(_, claim): (&str, &Child)| {
+            let metadata = &claim.live["metadata"];
+            let id: i32 = metadata["labels"][NODE_LABEL].as_str()?.parse().ok()?;
+            let zone = metadata["annotations"][RACK_ANNOTATION].as_str()?.to_owned();
+            (id < FIRST_CONTROLLER_ID).then_some((id, zone))
+        };
+        claims.filter_map(zone).collect()
     }
 
     /// Somebody moves a partition from one broker to another by Kafka's own tools. Whether that can be.

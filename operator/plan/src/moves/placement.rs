@@ -77,8 +77,9 @@ impl Placement {
     }
 
     /// The brokers that are to hold a partition so that none of them leaves and there are at least so
-    /// many; `None` where too few can take it. Those that stay keep their places, and a preferred leader
-    /// that leaves is followed by the one that has been preferred the least.
+    /// many; `None` where too few can take it, or only some that would leave it in fewer zones. Those that stay
+    /// keep their places, and a preferred leader that leaves is followed by the one that has been preferred the
+    /// least.
     pub(super) fn place(
         &mut self,
         partition: &Partition<'_>,
@@ -107,17 +108,25 @@ impl Placement {
         let mut rest = chosen.iter().copied();
         to.iter_mut().filter(|place| place.is_none()).for_each(|place| *place = rest.next());
         let to: Vec<i32> = to.into_iter().flatten().collect();
+        if self.zones(&to) < self.zones(partition.in_sync) {
+            return None;
+        }
         chosen.iter().for_each(|id| self.add(*id, to.first() == Some(id), bytes));
         Some(to)
     }
 
+    fn zones(&self, brokers: &[i32]) -> usize {
+        brokers.iter().filter_map(|id| self.racks.get(id)).collect::<BTreeSet<_>>().len()
+    }
+
     fn choose(&self, taken: &BTreeSet<i32>, bytes: u64) -> Option<i32> {
-        let racks: BTreeSet<&String> = taken.iter().filter_map(|id| self.racks.get(id)).collect();
+        let racks: Vec<&String> = taken.iter().filter_map(|id| self.racks.get(id)).collect();
         let fits =
             |(id, target): &(&i32, &Target)| !taken.contains(id) && target.free_bytes >= bytes;
         let preference = |(id, target): &(&i32, &Target)| {
-            let shares = self.racks.get(id).is_some_and(|rack| racks.contains(rack));
-            (shares, target.replicas, **id)
+            let rack = self.racks.get(id);
+            let shared = racks.iter().filter(|other| rack == Some(**other)).count();
+            (shared, target.replicas, **id)
         };
         self.targets.iter().filter(fits).min_by_key(preference).map(|(id, _)| *id)
     }
@@ -168,6 +177,18 @@ mod tests {
     #[test]
     fn without_a_rack_to_spare_a_replica_is_better_than_none() {
         let mut all = placement(&[(0, "a", 0, 99), (1, "a", 0, 99)]);
+        assert_eq!(place(&mut all, &[0, 9], 0), Some(vec![0, 1]));
+        let mut all =
+            placement(&[(0, "a", 0, 99), (1, "a", 0, 99), (2, "b", 5, 99), (3, "b", 9, 99)]);
+        assert_eq!(place(&mut all, &[0, 2, 1, 9], 0), Some(vec![0, 2, 1, 3]), "two in each");
+    }
+
+    #[test]
+    fn no_partition_comes_to_lie_in_fewer_zones() {
+        let mut all = placement(&[(0, "a", 0, 99), (1, "a", 0, 99), (2, "b", 0, 5)]);
+        all.racks.insert(9, "b".to_owned());
+        assert_eq!(place(&mut all, &[0, 9], 0), None, "there is no room in the other zone");
+        all.racks.remove(&9);
         assert_eq!(place(&mut all, &[0, 9], 0), Some(vec![0, 1]));
     }
 

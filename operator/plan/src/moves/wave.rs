@@ -35,7 +35,7 @@ impl<'a> Wave<'a> {
     /// The brokers that hold a partition when what is under way has gone back, or has arrived. The
     /// broker that was asked may not know yet that a move has arrived: then it shows the brokers of both
     /// ends, and nothing is under way.
-    pub(super) fn settled_on<'p>(&self, kafka: &'p Kafka, partition: &Partition<'p>) -> Vec<i32>
+    pub(crate) fn settled_on<'p>(&self, kafka: &'p Kafka, partition: &Partition<'p>) -> Vec<i32>
     where
         'a: 'p,
     {
