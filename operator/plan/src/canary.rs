@@ -21,7 +21,7 @@ use crate::{quorum, release, roll};
 /// A node that was started so often again and ended each time will not do better.
 const RESTARTS: i32 = 2;
 
-/// So long may Kubernetes look for a place for a pod: another machine may be on its way.
+/// So long may Kubernetes look for another kind of place for a pod: another machine may be on its way.
 const PLACE_SECONDS: i64 = 300;
 
 /// Kubernetes' words for an image that it cannot get.
@@ -78,11 +78,17 @@ pub(crate) fn judge(
         return Canary::default();
     }
     let before = memory.and_then(|memory| way_back(desired, observed, node, memory));
+    let set = observed.child(Kind::StatefulSet, &wanted.name);
+    // A machine that is drained or full has no place for what it ran before, either.
+    let moves = match (set.and_then(|set| set.live.pointer("/spec/template")), &before) {
+        (Some(now), Some(before)) => pod::place(now) != pod::place(before),
+        _ => true,
+    };
     let wish = stateful_set::wish(&wanted.own).unwrap_or_default();
     let failed = || {
         let takes = &memory.filter(|_| before.is_some())?.takes;
-        let how =
-            failure(observed, node, pod?, now).filter(|_| runs(template_hash(&wanted.own)))?;
+        let how = failure(observed, node, pod?, moves, now)
+            .filter(|_| runs(template_hash(&wanted.own)))?;
         Some(RejectedMemory {
             node: node.id,
             wish: wish.to_owned(),
@@ -93,7 +99,6 @@ pub(crate) fn judge(
     let same = |one: &&RejectedMemory| one.wish == wish && one.restart == desired.restart;
     let rejected = rejected.filter(same).cloned().or_else(failed);
     // As long as its next pod may be another than the one that worked.
-    let set = observed.child(Kind::StatefulSet, &wanted.name);
     let before_hash = before.as_ref().and_then(pod::template_hash);
     let next_is_before = set.is_some_and(|set| template_hash(&set.live) == before_hash);
     let is_back = well && runs(before_hash) && next_is_before;
@@ -132,8 +137,15 @@ fn has_its_disks(desired: &Desired, observed: &Observed, node: &Node, volumes: &
     on_record.all(|one| volumes.iter().any(|volume| volume == one)) && volumes.iter().all(claimed)
 }
 
-/// How a node fails that will not start with what its pod was made from.
-fn failure(observed: &Observed, node: &Node, pod: &Pod, now: Timestamp) -> Option<String> {
+/// How a node fails that will not start with what its pod was made from. `moves` says whether it asks for another
+/// place than before.
+fn failure(
+    observed: &Observed,
+    node: &Node,
+    pod: &Pod,
+    moves: bool,
+    now: Timestamp,
+) -> Option<String> {
     if pod.terminating || !repair::serves_nobody(observed, node, pod) {
         return None;
     }
@@ -144,7 +156,7 @@ fn failure(observed: &Observed, node: &Node, pod: &Pod, now: Timestamp) -> Optio
     let ends = stuck.starts_with(repair::CRASH_LOOP) && pod.restarts >= RESTARTS;
     let no_image = NO_IMAGE.iter().any(|word| stuck.starts_with(word));
     let waited = pod.unscheduled_since_seconds.map(|since| now.as_second() - since);
-    let no_place = waited.is_some_and(|waited| waited >= PLACE_SECONDS);
+    let no_place = moves && waited.is_some_and(|waited| waited >= PLACE_SECONDS);
     (ends || no_image || no_place).then(|| stuck.clone())
 }
 

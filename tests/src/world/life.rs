@@ -110,6 +110,8 @@ impl World {
     pub fn stick_pod(&mut self, id: i32, reason: &str) -> Result<()> {
         let pod = self.pods.get_mut(&id).with_context(|| format!("node {id} has no pod"))?;
         pod.seen.restarts += i32::from(reason.starts_with("CrashLoopBackOff"));
+        let has_no_place = reason.starts_with("cannot be scheduled");
+        pod.seen.unscheduled_since_seconds = has_no_place.then(|| self.now.as_second());
         pod.seen.stuck = Some(reason.to_owned());
         pod.seen.ready = false;
         self.follow_brokers();

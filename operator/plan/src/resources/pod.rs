@@ -62,6 +62,25 @@ pub(super) fn annotation<'a>(template: &'a Value, key: &str) -> Option<&'a str> 
     template.get("metadata")?.get("annotations")?.get(key)?.as_str()
 }
 
+/// What of a template decides on which machines its pod can run.
+pub(crate) fn place(template: &Value) -> Value {
+    let all = |list: Option<&Value>, pointer: &str| -> Vec<Value> {
+        let items = list.and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.pointer(pointer).cloned()).collect()
+    };
+    let at = |pointer: &str| template.pointer(pointer);
+    json!({
+        "labels": at("/metadata/labels"),
+        "affinity": at("/spec/affinity"),
+        "nodeSelector": at("/spec/nodeSelector"),
+        "tolerations": at("/spec/tolerations"),
+        "topologySpreadConstraints": at("/spec/topologySpreadConstraints"),
+        "priorityClassName": at("/spec/priorityClassName"),
+        "claims": all(at("/spec/volumes"), "/persistentVolumeClaim/claimName"),
+        "resources": all(at("/spec/containers"), "/resources"),
+    })
+}
+
 /// The ConfigMap that a template mounts.
 #[must_use]
 pub fn configuration(template: &Value) -> Option<&str> {
