@@ -157,7 +157,7 @@ async fn joined(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Two of five leave, while the operator dies every few seconds.
+/// Two of five leave, while the operator dies again and again.
 async fn while_the_operator_dies(
     cluster: &Cluster<'_>,
     verifier: &Verifier<'_>,

@@ -1,10 +1,11 @@
 //! A Kubernetes node is drained in the middle of a roll: its broker is evicted only when the roll can
-//! do without it, and at no moment are two brokers down. The operator dies again and again meanwhile.
+//! do without it, and at no moment are two brokers down. As long as nobody may come to that machine, whose disk
+//! the broker has, it is waited for. The operator dies again and again meanwhile.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::EvictParams;
 use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::{Value, json};
@@ -29,14 +30,22 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     let base = manifest::short_lived()?;
     let cluster = Cluster::raise(stage, &base).await?;
     let verifier = Verifier::beside(&cluster).await?;
-    operator::dies_during(&stage.client, "drained", drained_in_a_roll(&cluster, &base)).await?;
+    let work = drained_in_a_roll(&cluster, &verifier, &base);
+    operator::dies_during(&stage.client, "drained", work).await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("drained").await
 }
 
-async fn drained_in_a_roll(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
+async fn drained_in_a_roll(
+    cluster: &Cluster<'_>,
+    verifier: &Verifier<'_>,
+    base: &Value,
+) -> anyhow::Result<()> {
     // The roll comes to the active controller last.
-    let last = format!("orders-broker-{}-0", killed::leader(cluster).await?);
+    let id = killed::leader(cluster).await?;
+    let last = format!("orders-broker-{id}-0");
+    let pod = cluster.pod(&format!("broker-{id}")).await?;
+    let machine = pod.spec.and_then(|spec| spec.node_name).context("it runs nowhere")?;
     let changed = manifest::with(base, &[("/spec/config/queued.max.requests", json!("400"))])?;
     cluster.stage.apply(&changed).await?;
     until("the roll to begin", READY_WITHIN, async || {
@@ -44,14 +53,34 @@ async fn drained_in_a_roll(cluster: &Cluster<'_>, base: &Value) -> anyhow::Resul
         Ok(if down.is_empty() { Err("every pod is Ready".to_owned()) } else { Ok(()) })
     })
     .await?;
+    let machines: Api<Node> = Api::all(cluster.stage.client.clone());
+    machines.cordon(&machine).await?;
+    let drained = while_cordoned(cluster, verifier, id, &last).await;
+    machines.uncordon(&machine).await?;
+    drained?;
+    let uncordoned = Instant::now();
+    cluster.ready().await?;
+    say(&format!("drained: Ready {} after the end of that", spell(uncordoned.elapsed())));
+    Ok(())
+}
+
+async fn while_cordoned(
+    cluster: &Cluster<'_>,
+    verifier: &Verifier<'_>,
+    id: i32,
+    last: &str,
+) -> anyhow::Result<()> {
     let started = Instant::now();
-    let refused = drain(cluster, &last).await?;
+    let refused = drain(cluster, last).await?;
     ensure!(refused > 0, "{last} was evicted in the middle of the roll");
     say(&format!(
         "drained: {last} was refused {refused} times and evicted after {}",
         spell(started.elapsed())
     ));
-    cluster.ready().await?;
+    cluster.waits_on(&format!("node {id}: cannot be scheduled: "), READY_WITHIN).await?;
+    verifier.goes_on().await?;
+    let down = down(cluster).await?;
+    ensure!(down == [last], "down are {down:?}");
     Ok(())
 }
 

@@ -79,9 +79,12 @@ pub(crate) fn left_to_do(explained: &str) -> Vec<&str> {
 /// How often it is killed in the middle of something: now its process, which Kubernetes starts again at once, now
 /// its pod. The next one has to wait until the lease of a pod that is gone is over, and then has some seconds to
 /// do something.
-const KILLED_EACH: Duration = Duration::from_secs(30);
+const KILLED_EACH: Duration = Duration::from_secs(25);
 
-/// Does something while it dies every few seconds, and says how often it was killed.
+/// The first time it has hardly begun.
+const KILLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Does something while it dies again and again, and says how often it was killed.
 pub(crate) async fn dies_during(
     client: &Client,
     of: &str,
@@ -95,17 +98,19 @@ pub(crate) async fn dies_during(
     });
     let (done, killed) = tokio::join!(work, dies_again(client, stopped));
     done?;
-    say(&format!("{of}: the operator was killed {} times meanwhile", killed?));
+    let killed = killed?;
+    ensure!(killed > 0, "{of}: it was over before the operator was killed");
+    say(&format!("{of}: the operator was killed {killed} times meanwhile"));
     Ok(())
 }
 
-/// Kills it every few seconds until told to stop; how often.
+/// Kills it again and again until told to stop; how often.
 async fn dies_again(client: &Client, mut stopped: watch::Receiver<bool>) -> anyhow::Result<usize> {
     let mut killed = 0;
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return Ok(killed),
-            () = tokio::time::sleep(KILLED_EACH) => {}
+            () = tokio::time::sleep(if killed == 0 { KILLED_AFTER } else { KILLED_EACH }) => {}
         }
         match process() {
             // Should it have ended just now, that is a death as well.

@@ -281,7 +281,7 @@ fn lacks(figures: &[String], broker: i32) -> Option<u64> {
     lag.find(|line| line.contains(&of_broker))?.rsplit(' ').next()?.parse().ok()
 }
 
-/// The spec changes again and again in the middle of a roll, and the operator dies every few seconds;
+/// The spec changes again and again in the middle of a roll, and the operator dies again and again;
 /// in the end every node runs the last spec.
 async fn mind_changed(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
     let started = Instant::now();
