@@ -30,6 +30,7 @@ mod observe;
 mod quorum;
 mod seen;
 mod store;
+mod told;
 mod topics;
 mod upgrade;
 

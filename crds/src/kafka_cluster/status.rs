@@ -184,12 +184,15 @@ pub struct RejectedMemory {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
-    /// `Create`, `Change`, `Repair`, `Roll`, `ScaleIn`, `MoveReplicas`, `ChangeVoters`, `EmptyDisks` or
-    /// `RenewAuthority`.
+    /// `Create`, `Change`, `Repair`, `Roll`, `Upgrade`, `ScaleOut`, `ScaleIn`, `MoveReplicas`, `ChangeVoters`,
+    /// `EmptyDisks` or `RenewAuthority`.
     pub name: String,
-    /// Nodes done; of `MoveReplicas` partitions.
+    /// How many are done: of `Create`, `Change` and `Repair` nodes that are Ready, of `ScaleOut` brokers that are; of
+    /// `Roll` and `Upgrade` nodes that are up to date and well, of `ScaleIn` brokers that are gone, of `MoveReplicas`
+    /// partitions that have arrived, of `ChangeVoters` votes that are as the spec asks, of `EmptyDisks` nodes that are
+    /// rid of the disks that leave, of `RenewAuthority` steps that every node has taken.
     pub done: i32,
-    /// Nodes in all; of `MoveReplicas` partitions.
+    /// How many there are in all: nodes, partitions, votes or steps.
     pub of: i32,
     /// When it began, RFC 3339.
     pub since: String,

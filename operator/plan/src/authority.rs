@@ -2,6 +2,8 @@
 //! only at a start (KAFKA-20025): every node trusts both, every node has a certificate of the new one, and
 //! nobody trusts the former any more. Each step is read from what each JVM was started with.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::action::{Action, AuthorityStep, RenewAuthority, Target};
@@ -10,7 +12,7 @@ use crate::desired::Desired;
 use crate::node::Node;
 use crate::object::Kind;
 use crate::observed::{Authority, Certificate, Observed};
-use crate::report::WaitingOn;
+use crate::report::{Progress, WaitingOn};
 use crate::{roll, upgrade};
 
 /// A CA is renewed when a fifth of its life is left: two years in which the operator may be down.
@@ -25,7 +27,24 @@ pub const CLIENTS_LEARN_SECONDS: i64 = 120;
 pub(crate) struct Steps {
     pub(crate) action: Option<Action>,
     pub(crate) waiting_on: Option<WaitingOn>,
+    /// How many of the three steps every node has taken.
+    pub(crate) progress: Option<Progress>,
 }
+
+impl Steps {
+    fn says(done: usize, waiting_on: WaitingOn) -> Steps {
+        let progress = Progress { since: None, done, of: STEPS };
+        Steps { action: None, waiting_on: Some(waiting_on), progress: Some(progress) }
+    }
+
+    fn renews(done: usize, what: &str) -> Steps {
+        let detail = format!("the CA is renewed, {what}");
+        Steps::says(done, WaitingOn::RenewingAuthority { detail })
+    }
+}
+
+/// All trust both CAs, all have a certificate of the new one, nobody trusts the former one.
+const STEPS: usize = 3;
 
 /// The next step of a renewal, if one is under way or should be.
 pub(crate) fn plan(
@@ -37,24 +56,56 @@ pub(crate) fn plan(
     let Some(authority) = &observed.authority else { return Steps::default() };
     if let Some(detail) = broken(desired, observed, nodes, authority) {
         let waiting_on = WaitingOn::AuthorityBroken { detail };
-        return Steps { waiting_on: Some(waiting_on), action: None };
+        return Steps { waiting_on: Some(waiting_on), ..Steps::default() };
     }
-    let Some(step) = next(desired, authority, now) else { return Steps::default() };
+    let Some(step) = next(desired, authority, now) else {
+        let who = trusts_the_former(desired, observed, nodes, authority);
+        let what = who.map(|who| format!("nobody is to trust the former one: {who} still does"));
+        return what.map(|what| Steps::renews(STEPS - 1, &what)).unwrap_or_default();
+    };
+    let before = usize::from(step == AuthorityStep::Retire);
     if let Err(detail) = done(desired, observed, nodes, authority) {
-        let detail = format!("the CA is renewed, {}: {detail}", place(authority));
-        return Steps { waiting_on: Some(WaitingOn::RenewingAuthority { detail }), action: None };
+        return Steps::renews(before, &format!("{}: {detail}", place(authority)));
     }
     if let Some(detail) = clients_learn(desired, observed, nodes, authority, now) {
-        let waiting_on = WaitingOn::AuthorityPublished { detail };
-        return Steps { waiting_on: Some(waiting_on), action: None };
+        return Steps::says(before, WaitingOn::AuthorityPublished { detail });
     }
     let secret = observed.child(Kind::Secret, &desired.names.authority());
     let Some(secret) = secret.filter(|secret| secret.ours && !secret.terminating) else {
         return Steps::default();
     };
+    let (over, what) = match step {
+        AuthorityStep::Introduce { .. } => (0, "which is about to begin"),
+        AuthorityStep::Switch => (1, "every node trusts the new one, which is about to sign"),
+        AuthorityStep::Retire => {
+            (2, "every node has a certificate of the new one: the former one is about to go")
+        }
+    };
     let target = Target::of(&desired.names.authority(), secret);
     let action = Action::RenewAuthority(RenewAuthority { target, step });
-    Steps { action: Some(action), waiting_on: None }
+    Steps { action: Some(action), ..Steps::renews(over, what) }
+}
+
+/// Who still trusts a CA that is not trusted any more, if anybody does.
+fn trusts_the_former(
+    desired: &Desired,
+    observed: &Observed,
+    nodes: &[Node],
+    authority: &Authority,
+) -> Option<String> {
+    let has_more = |serials: &BTreeSet<String>| !serials.is_subset(&authority.trusted);
+    let was_told = |name: &str| {
+        observed.certificates.get(name).is_some_and(|found| has_more(&found.authorities))
+    };
+    if was_told(&desired.names.operator()) {
+        return Some("the operator".to_owned());
+    }
+    let trusts = |node: &&Node| {
+        let jvm = observed.jvm(node.id);
+        let mut serials = jvm.into_iter().flat_map(|jvm| &jvm.authority_serials);
+        was_told(&desired.names.node(node)) || serials.any(|one| !authority.trusted.contains(one))
+    };
+    nodes.iter().find(trusts).map(|node| format!("node {}", node.id))
 }
 
 /// Until when no broker shows a certificate of the new CA, if that is still to come. All nodes trust it already: it was

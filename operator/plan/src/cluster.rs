@@ -158,6 +158,7 @@ fn work_on_nodes(
     plan.report.roll = roll.report;
     plan.report.departures = scale.departures;
     plan.report.arrivals = scale.arrivals;
+    plan.report.emptied = disks.progress;
     plan.report.waiting_on.extend(roll.waiting_on);
     plan.report.waiting_on.extend(scale.waiting_on);
     plan.report.waiting_on.extend(disks.waiting_on.into_iter().chain(upgrade.waiting_on));
@@ -196,6 +197,8 @@ fn work_on_all(
         quorum.actions.clear();
     }
     let authority = authority::plan(desired, observed, nodes, now);
+    plan.report.votes = quorum.progress;
+    plan.report.authority = authority.progress;
     plan.report.waiting_on.extend(quorum.waiting_on.into_iter().chain(authority.waiting_on));
     // A node that is about to stop might be the one that has to take it.
     let stops = plan.actions.iter().any(Action::stops_a_serving_node);
@@ -215,6 +218,9 @@ fn restarts(actions: &[Action], node_id: i32) -> bool {
 fn describe(desired: &Desired, observed: &Observed, nodes: &[Node], report: &mut Report) {
     report.nodes =
         nodes.iter().map(|node| crate::report::node(desired, observed, nodes, node)).collect();
+    let runs_another = |version: &String| *version != desired.version;
+    report.brings_release =
+        report.nodes.iter().any(|node| node.version.as_ref().is_some_and(runs_another));
     report.cluster_id = observed.identity.as_ref().map(|identity| identity.cluster_id.clone());
     let any_ready = report.nodes.iter().any(|node| node.ready);
     // A node that says what it waits for is the cause, and what lacks its replicas the effect.

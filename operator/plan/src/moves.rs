@@ -119,7 +119,7 @@ impl<'a> Task<'a> {
         } else {
             all.len()
         };
-        Progress { since: memory.since.clone(), done: of.saturating_sub(left), of }
+        Progress { since: Some(memory.since.clone()), done: of.saturating_sub(left), of }
     }
 
     fn steps(&self, wave: &Wave<'a>, needs: &[Partition<'_>]) -> Steps {

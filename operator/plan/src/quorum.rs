@@ -15,7 +15,7 @@ use crate::object::Kind;
 use crate::observed::{Answer, Identity, Kafka, Observed, Pod, QuorumRecord, Voter};
 use crate::properties::BOOTSTRAP;
 use crate::release;
-use crate::report::{self, WaitingOn};
+use crate::report::{self, Progress, WaitingOn};
 use crate::resources::{config_map, stateful_set};
 use crate::roll;
 
@@ -77,6 +77,8 @@ pub(crate) fn bootstrap(desired: &Desired, observed: &Observed) -> BTreeSet<i32>
 pub(crate) struct Steps {
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Option<WaitingOn>,
+    /// How many votes are as the spec asks, of those that there are and those that are to come.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// The next change of the quorum, if there is one, and what is on record of it before it is made.
@@ -95,6 +97,7 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     let (action, detail) = change.spoken();
     steps.actions.extend(action);
     steps.actions.extend(departure::stop(desired, observed, nodes));
+    steps.progress = detail.as_ref().and(observed.kafka.known()).map(|kafka| case.progress(kafka));
     steps.waiting_on = detail.map(|detail| WaitingOn::ChangingVoters { detail });
     steps
 }
@@ -221,6 +224,16 @@ impl Case<'_> {
         }
         let directory = kafka.voters.get(&id).map(|voter| voter.directory.clone());
         Change::Remove(self.voter(id, &directory.unwrap_or_default()))
+    }
+
+    /// The last vote is not done before nothing is left to change: every node has to find those that vote.
+    fn progress(&self, kafka: &Kafka) -> Progress {
+        let wished = wished(self.desired);
+        let voters: BTreeSet<i32> = kafka.voters.keys().copied().collect();
+        let lost = |id: &&i32| has_lost_its_disk(self.observed, kafka, **id);
+        let as_wished = wished.intersection(&voters).filter(|id| !lost(id)).count();
+        let of = wished.union(&voters).count();
+        Progress { since: None, done: as_wished.min(of.saturating_sub(1)), of }
     }
 
     fn voter(&self, id: i32, directory: &str) -> ChangeVoter {

@@ -190,6 +190,11 @@ pub enum WaitingOn {
         /// Until when, and what comes then.
         detail: String,
     },
+    /// A release is there to stay, and its features are switched on.
+    SwitchingOn {
+        /// Which is next.
+        detail: String,
+    },
     /// A release runs everywhere, and its features stay switched off.
     NotFinal {
         /// Why, and what to do.
@@ -299,6 +304,7 @@ impl WaitingOn {
             WaitingOn::DowngradeForbidden { .. } => "DowngradeForbidden",
             WaitingOn::Soaking { .. } => "Soaking",
             WaitingOn::Finalizing { .. } => "Finalizing",
+            WaitingOn::SwitchingOn { .. } => "SwitchingOn",
             WaitingOn::NotFinal { .. } => "NotFinal",
             WaitingOn::Draining { .. } => "Draining",
             WaitingOn::ScaleInForbidden { .. } => "ScaleInForbidden",
@@ -347,11 +353,23 @@ impl WaitingOn {
             WaitingOn::Paused
                 | WaitingOn::RestartPending { .. }
                 | WaitingOn::Finalizing { .. }
+                | WaitingOn::SwitchingOn { .. }
                 | WaitingOn::AuthorityPublished { .. }
                 | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
                 | WaitingOn::DiskKeepsClass { .. }
                 | WaitingOn::DisksHeldBack { .. }
+        )
+    }
+
+    /// Whether it comes about by restarts of several nodes, and waits for each of them.
+    #[must_use]
+    pub fn is_of_many_restarts(&self) -> bool {
+        matches!(
+            self,
+            WaitingOn::ChangingVoters { .. }
+                | WaitingOn::EmptyingDisks { .. }
+                | WaitingOn::RenewingAuthority { .. }
         )
     }
 
@@ -428,11 +446,11 @@ pub struct NodeReport {
 /// How far an operation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// When it began, RFC 3339.
-    pub since: String,
-    /// How many nodes or partitions are as they have to be.
+    /// When it began, RFC 3339, where that is remembered.
+    pub since: Option<String>,
+    /// How many nodes, partitions, votes or steps are as they have to be.
     pub done: usize,
-    /// How many it is about in all.
+    /// How many it is about in all, as far as that is still seen.
     pub of: usize,
 }
 
@@ -441,10 +459,18 @@ pub struct Progress {
 pub struct Report {
     /// The roll under way: nodes that are restarted and well again.
     pub roll: Option<Progress>,
+    /// Whether a node runs another release than the spec names.
+    pub brings_release: bool,
     /// Brokers that leave: those that are gone.
     pub departures: Option<Progress>,
     /// Partitions that are moved: those that have arrived.
     pub arrivals: Option<Progress>,
+    /// Disks that leave: nodes that are rid of them.
+    pub emptied: Option<Progress>,
+    /// Who votes: those that do as the spec asks.
+    pub votes: Option<Progress>,
+    /// Another CA: steps that every node has taken.
+    pub authority: Option<Progress>,
     /// Every node, in the order of ids.
     pub nodes: Vec<NodeReport>,
     /// What the cluster as a whole waits for, the most important first.
@@ -470,8 +496,17 @@ impl Report {
     pub fn first_waiting(&self) -> Option<&WaitingOn> {
         let paused = self.all_waiting().find(|waiting_on| **waiting_on == WaitingOn::Paused);
         let person = || self.all_waiting().find(|waiting_on| waiting_on.needs_person());
-        let mut serious = self.all_waiting().filter(|waiting_on| !waiting_on.is_harmless());
-        paused.or_else(person).or_else(|| serious.next()).or_else(|| self.all_waiting().next())
+        paused.or_else(person).or_else(|| self.first_serious())
+    }
+
+    /// What keeps the cluster from serving well, if anything does. While nodes are restarted it is the node that is,
+    /// because what is to come of all the restarts waits for it.
+    #[must_use]
+    pub fn first_serious(&self) -> Option<&WaitingOn> {
+        let serious = || self.all_waiting().filter(|waiting_on| !waiting_on.is_harmless());
+        let rolling = self.roll.is_some();
+        let now = serious().find(|waiting_on| !(rolling && waiting_on.is_of_many_restarts()));
+        now.or_else(|| serious().next()).or_else(|| self.all_waiting().next())
     }
 
     /// Everything that is waited for: the cluster's reasons, then those of nodes.

@@ -81,7 +81,7 @@ pub(crate) fn plan(
     let (done, undone): (Vec<&Node>, Vec<&Node>) =
         there.partition(|node| is_done(observed, &due, node));
     steps.report = Some(Progress {
-        since: roll.since.clone(),
+        since: Some(roll.since.clone()),
         of: done.len() + undone.len(),
         done: done.len(),
     });
@@ -111,6 +111,13 @@ fn remembered(before: Option<&RollMemory>, due: &[Outdated], now: Timestamp) -> 
 fn is_done(observed: &Observed, due: &[Outdated], node: &Node) -> bool {
     !due.iter().any(|outdated| outdated.node.id == node.id)
         && safety::is_well(observed, node).is_ok()
+}
+
+/// Whether a roll has restarted a node that is not Ready again.
+pub(crate) fn is_restarting(observed: &Observed, node: &Node) -> bool {
+    let is_ready = observed.pods.get(&node.id).is_some_and(|pod| pod.ready && !pod.terminating);
+    let roll = observed.memory.roll.as_ref();
+    !is_ready && roll.is_some_and(|roll| roll.nodes.contains(&node.id))
 }
 
 /// Nodes that do not serve come first: they have the least to lose. Then Dedicated controllers, then

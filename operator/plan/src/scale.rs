@@ -113,7 +113,7 @@ pub(crate) fn plan(
     let departures = case.plan();
     let progress = departures.memory.as_ref().map(|drain| {
         let gone = usize::try_from(drain.gone).unwrap_or_default();
-        Progress { since: drain.since.clone(), done: gone, of: gone + leaving.len() }
+        Progress { since: Some(drain.since.clone()), done: gone, of: gone + leaving.len() }
     });
     let held = moves.waiting_on.or(known);
     let details: Vec<String> = held.into_iter().chain(departures.details).collect();

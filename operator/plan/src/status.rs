@@ -154,10 +154,8 @@ struct Verdict {
 impl Verdict {
     fn of(report: &Report, failure: Option<&str>) -> Verdict {
         let serving = !report.nodes.is_empty() && report.nodes.iter().all(|node| node.ready);
-        let serious: Vec<&WaitingOn> =
-            report.all_waiting().filter(|waiting_on| !waiting_on.is_harmless()).collect();
+        let first = report.first_serious();
         let stalled = report.all_waiting().find(|waiting_on| waiting_on.needs_person());
-        let first = serious.first().copied().or_else(|| report.all_waiting().next());
         // What is waited for may never come without the write that failed.
         let rolling = report.roll.as_ref().filter(|_| stalled.is_none() && failure.is_none());
         let (reason, message) = match (stalled, failure, first) {
@@ -173,7 +171,10 @@ impl Verdict {
             (None, None, None) if serving => ("Ready", "every node is in sync".to_owned()),
             (None, None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
         };
-        let ready = serving && serious.is_empty() && failure.is_none() && report.roll.is_none();
+        let ready = serving
+            && first.is_none_or(WaitingOn::is_harmless)
+            && failure.is_none()
+            && report.roll.is_none();
         let paused = report.waiting_on.contains(&WaitingOn::Paused);
         Verdict {
             ready,
@@ -228,59 +229,69 @@ fn operation(
     }
     let before = previous.operation.as_ref();
     let waiting_on = report.first_waiting().map(ToString::to_string);
-    let same = |before: &&Operation| subject(&before.waiting_on) == subject(&waiting_on);
-    let waited = before.filter(same);
+    let waited = before.filter(|before| subject(&before.waiting_on) == subject(&waiting_on));
     let waiting_since = waited
         .and_then(|before| before.waiting_since.clone())
         .or_else(|| waiting_on.as_ref().map(|_| seconds(now)));
+    let (name, progress) = under_way(previous, generation, report);
+    let same = before.filter(|before| before.name == name);
+    let since = progress.since.clone().or_else(|| same.map(|before| before.since.clone()));
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let under_way =
-        [(ROLL, &report.roll), (SCALE_IN, &report.departures), (MOVE_REPLICAS, &report.arrivals)];
-    let mut under_way =
-        under_way.into_iter().filter_map(|(name, progress)| Some((name, progress.as_ref()?)));
-    if let Some((name, progress)) = under_way.next() {
-        return Some(Operation {
-            name: name.to_owned(),
-            done: count(progress.done),
-            of: count(progress.of),
-            since: progress.since.clone(),
-            waiting_on,
-            waiting_since,
-        });
-    }
-    let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    let changes = |one: &WaitingOn| match one {
-        WaitingOn::ChangingVoters { .. } => Some(CHANGE_VOTERS),
-        WaitingOn::EmptyingDisks { .. } | WaitingOn::DiskCannotLeave { .. } => Some(EMPTY_DISKS),
-        WaitingOn::RenewingAuthority { .. } | WaitingOn::AuthorityPublished { .. } => {
-            Some(RENEW_AUTHORITY)
-        }
-        _ => None,
-    };
-    let changed = report.waiting_on.iter().find_map(changes);
-    let is_same = |name: &str| match changed {
-        Some(changed) => changed == name,
-        None => ![CHANGE_VOTERS, EMPTY_DISKS, RENEW_AUTHORITY].contains(&name),
-    };
-    let before = before.filter(|one| is_same(&one.name));
-    let before = before.filter(|one| ![ROLL, SCALE_IN, MOVE_REPLICAS].contains(&one.name.as_str()));
-    let name = match (before, changed) {
-        (Some(operation), _) => operation.name.clone(),
-        (None, Some(changed)) => changed.to_owned(),
-        (None, None) if was_ready && previous.observed_generation != generation => {
-            CHANGE.to_owned()
-        }
-        (None, None) if was_ready || previous.operation.is_some() => "Repair".to_owned(),
-        (None, None) => "Create".to_owned(),
-    };
+    // A vote that is gone is not seen any more, and is done.
+    let seen_before = same.filter(|_| name == CHANGE_VOTERS).map_or(0, |before| before.of);
+    let of = count(progress.of).max(seen_before);
     Some(Operation {
-        name,
-        done: count(report.nodes.iter().filter(|node| node.ready).count()),
-        of: count(report.nodes.len()),
-        since: before.map_or_else(|| seconds(now), |operation| operation.since.clone()),
+        name: name.to_owned(),
+        done: of - count(progress.of - progress.done),
+        of,
+        since: since.unwrap_or_else(|| seconds(now)),
         waiting_on,
         waiting_since,
     })
+}
+
+/// What is being done, and how far that is.
+fn under_way(
+    previous: &KafkaClusterStatus,
+    generation: Option<i64>,
+    report: &Report,
+) -> (&'static str, Progress) {
+    let tells_how_far = [
+        (roll_name(previous.operation.as_ref(), report), &report.roll),
+        (SCALE_IN, &report.departures),
+        (MOVE_REPLICAS, &report.arrivals),
+        (EMPTY_DISKS, &report.emptied),
+        (CHANGE_VOTERS, &report.votes),
+        (RENEW_AUTHORITY, &report.authority),
+    ];
+    let mut known = tells_how_far.into_iter();
+    if let Some((name, progress)) = known.find_map(|(name, one)| Some((name, one.clone()?))) {
+        return (name, progress);
+    }
+    let was_ready = previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let before = previous.operation.as_ref().map(|operation| operation.name.as_str());
+    let goes_on = [CREATE, CHANGE, SCALE_OUT, REPAIR].into_iter().find(|name| before == Some(name));
+    let is_new = was_ready && previous.observed_generation != generation;
+    let brokers = |one: &&NodeReport| one.node.is_broker();
+    let grows = report.nodes.iter().filter(brokers).count() > previous.brokers.len();
+    let name = match goes_on {
+        Some(name) => name,
+        None if is_new && grows => SCALE_OUT,
+        None if is_new => CHANGE,
+        None if was_ready || before.is_some() => REPAIR,
+        None => CREATE,
+    };
+    let of: Vec<&NodeReport> =
+        report.nodes.iter().filter(|one| name != SCALE_OUT || brokers(one)).collect();
+    let done = of.iter().filter(|node| node.ready).count();
+    (name, Progress { since: None, done, of: of.len() })
+}
+
+/// A roll that brings another release is called so until its end, although all have it a little earlier.
+fn roll_name(before: Option<&Operation>, report: &Report) -> &'static str {
+    let since = report.roll.as_ref().and_then(|roll| roll.since.as_ref());
+    let was_upgrade = before.is_some_and(|one| one.name == UPGRADE && Some(&one.since) == since);
+    if report.brings_release || was_upgrade { UPGRADE } else { ROLL }
 }
 
 /// What is waited for, without how far that is: it is the same wait as long as only that changes.
@@ -289,14 +300,18 @@ fn subject(waiting_on: &Option<String>) -> Option<&str> {
     Some(words.split_once(": ").map_or(words, |(subject, _)| subject))
 }
 
-const ROLL: &str = "Roll";
+const CREATE: &str = "Create";
 /// Of the spec, where nothing restarts and nothing moves.
 const CHANGE: &str = "Change";
-const CHANGE_VOTERS: &str = "ChangeVoters";
-const RENEW_AUTHORITY: &str = "RenewAuthority";
-const EMPTY_DISKS: &str = "EmptyDisks";
+const REPAIR: &str = "Repair";
+const ROLL: &str = "Roll";
+const UPGRADE: &str = "Upgrade";
+const SCALE_OUT: &str = "ScaleOut";
 const SCALE_IN: &str = "ScaleIn";
 const MOVE_REPLICAS: &str = "MoveReplicas";
+const CHANGE_VOTERS: &str = "ChangeVoters";
+const EMPTY_DISKS: &str = "EmptyDisks";
+const RENEW_AUTHORITY: &str = "RenewAuthority";
 
 /// A condition keeps its date until its status changes.
 fn dated(

@@ -233,8 +233,12 @@ pub(crate) fn finalize(
         );
         return waits(WaitingOn::Finalizing { detail });
     }
+    let detail = format!(
+        "Kafka {} is there to stay: {} {} is being switched on",
+        desired.version, raise.feature, raise.to
+    );
     let action = Action::RaiseFeature(RaiseFeature { release: desired.version.clone(), raise });
-    Steps { actions: vec![action], waiting_on: None }
+    Steps { actions: vec![action], waiting_on: Some(WaitingOn::SwitchingOn { detail }) }
 }
 
 /// What was ever seen switched on, and what is about to be. A broker that is asked may not have heard of it yet, so

@@ -11,14 +11,13 @@ use ottla_plan::event::{self, Event};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::{Certificate, disk_key};
-use ottla_plan::status::status;
 use ottla_plan::{Action, Plan, check};
 use serde_json::json;
 
 use super::authority::pem;
 use super::nodes::Disk;
 use super::store::Refused;
-use super::{INSTALLATION, Issued, Seen, Trust, World};
+use super::{Issued, Seen, Trust, World};
 
 /// What may befall the operator at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,26 +163,6 @@ impl World {
         };
         outcome.crashed |= matches!(met, Some(Mishap::CrashBefore | Mishap::CrashAfter));
         done.filter(|_| met.is_none()).ok_or(Refused::Silence)
-    }
-
-    /// Writes the status of a pass, and says whether it says anything new.
-    pub(super) fn write_status(&mut self, plan: &Plan, failure: Option<&str>) -> bool {
-        let previous = self.status();
-        let desired = self.desired();
-        let generation = self.cluster.metadata.generation;
-        let next = status(
-            &previous,
-            desired.as_ref().ok(),
-            plan,
-            failure,
-            INSTALLATION,
-            generation,
-            self.now,
-        );
-        let new = next != previous;
-        self.statuses += u64::from(new);
-        self.cluster.status = Some(next);
-        new
     }
 
     /// Stops after a stage with a failure that holds back whatever comes later. What failures hold

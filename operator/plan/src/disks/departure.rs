@@ -15,7 +15,7 @@ use crate::object::Kind;
 use crate::observed::traces::DisksMemory;
 use crate::observed::{Answer, Folder, Folders, Kafka, Observed, disk_key};
 use crate::properties::log_dir;
-use crate::report::WaitingOn;
+use crate::report::{Progress, WaitingOn};
 use crate::{release, roll};
 
 /// So many replicas of a broker are copied at once.
@@ -36,6 +36,8 @@ pub(crate) struct Steps {
     pub(crate) memory: Option<DisksMemory>,
     pub(crate) actions: Vec<Action>,
     pub(crate) waiting_on: Option<WaitingOn>,
+    /// How many nodes are rid of disks that leave.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// Plans the next step. A broker that gives disks away is remembered before anything is done, so that it is
@@ -47,8 +49,29 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
     let leaving = leaving(desired, observed);
     let mut steps = brokers(desired, observed, kafka, nodes, &leaving);
     steps.actions.extend(controllers(desired, observed, kafka, nodes));
-    steps.waiting_on = steps.waiting_on.or_else(|| held(desired, nodes, &leaving));
+    if steps.waiting_on.is_some() {
+        steps.progress = Some(progress(nodes, Group::Broker, &leaving, steps.memory.as_ref()));
+    } else if let Some(held) = held(desired, nodes, &leaving) {
+        steps.waiting_on = Some(held);
+        steps.progress = Some(progress(nodes, Group::Controller, &leaving, None));
+    }
     steps
+}
+
+/// How many nodes of a group are rid of what leaves. A broker is not as long as traces of its disks are left.
+fn progress(
+    nodes: &[Node],
+    group: Group,
+    leaving: &BTreeMap<i32, BTreeSet<&str>>,
+    memory: Option<&DisksMemory>,
+) -> Progress {
+    let put_off = memory.into_iter().flat_map(|memory| memory.put_off.keys().copied());
+    let begun: BTreeSet<i32> =
+        memory.map(|memory| memory.broker).into_iter().chain(put_off).collect();
+    let there = nodes.iter().filter(|node| node.group == group).map(|node| node.id);
+    let all: BTreeSet<i32> = there.chain(begun.iter().copied()).collect();
+    let is_done = |id: &&i32| !begun.contains(id) && !leaving.contains_key(id);
+    Progress { since: None, done: all.iter().filter(is_done).count(), of: all.len() }
 }
 
 /// Disks of brokers, one broker after another.
@@ -194,6 +217,9 @@ impl<'a> Case<'a> {
         }
         let folders = match self.kafka.folders.get(&self.node.id) {
             Some(Answer::Known(folders)) => folders,
+            Some(Answer::Unknown { .. }) if roll::is_restarting(self.observed, self.node) => {
+                return self.waits("waits until the broker has restarted");
+            }
             Some(Answer::Unknown { reason }) => {
                 return self.waits(&format!("waits until the broker answers: {reason}"));
             }
@@ -248,7 +274,7 @@ impl<'a> Case<'a> {
 
     fn says(&self, waiting_on: WaitingOn) -> Steps {
         let memory = Some(self.memory.clone());
-        Steps { memory, actions: Vec::new(), waiting_on: Some(waiting_on) }
+        Steps { memory, waiting_on: Some(waiting_on), ..Steps::default() }
     }
 
     /// Puts the cordon to what it has to be. Folders that somebody else is seen to have cordoned stay so.

@@ -19,6 +19,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::DowngradeForbidden { detail }
             | WaitingOn::Soaking { detail }
             | WaitingOn::Finalizing { detail }
+            | WaitingOn::SwitchingOn { detail }
             | WaitingOn::NotFinal { detail }
             | WaitingOn::ScaleInForbidden { detail }
             | WaitingOn::ChangingVoters { detail }
