@@ -1,7 +1,7 @@
 //! Files that must agree with each other: generated ones, examples, links, and names that people
 //! type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -62,6 +62,30 @@ fn links_lead_somewhere() {
         }
     }
     assert_none("a link leads to a file that exists", &broken);
+}
+
+/// What a status says for programs stands in the code as a word of its own: reasons in one match, and the conditions'
+/// own reasons and operations as constants.
+#[test]
+fn every_reason_and_operation_is_documented() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let report = read("operator/plan/src/report.rs");
+    let status = read("operator/plan/src/status.rs");
+    let reasons = report.lines().filter(|line| line.trim().starts_with("WaitingOn::"));
+    let constants = status.lines().filter(|line| line.starts_with("const "));
+    let said: BTreeSet<&str> = reasons.chain(constants).filter_map(quoted).collect();
+    let page = read("docs/reasons.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let documented: BTreeSet<&str> = rows.collect();
+    let differ: Vec<String> =
+        said.symmetric_difference(&documented).map(|word| (*word).to_owned()).collect();
+    assert_none("docs/reasons.md has a row for each reason and operation, and no other", &differ);
+    assert!(said.len() > 50, "the reasons in report.rs are written in another way now");
+}
+
+/// The first words in quotes of a line.
+fn quoted(line: &str) -> Option<&str> {
+    line.split('"').nth(1)
 }
 
 /// Targets of `[text](target)` outside of code, those on the web left out.

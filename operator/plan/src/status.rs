@@ -159,7 +159,7 @@ impl Verdict {
         // What is waited for may never come without the write that failed.
         let rolling = report.roll.as_ref().filter(|_| stalled.is_none() && failure.is_none());
         let (reason, message) = match (stalled, failure, first) {
-            _ if let Some(roll) = rolling => ("Rolling", rolled(roll, first)),
+            _ if let Some(roll) = rolling => (ROLLING, rolled(roll, first)),
             // Its growth is what helps it, and may be what failed.
             (Some(full @ WaitingOn::DiskFull { .. }), Some(failure), _) => {
                 (full.reason(), format!("{full}; {failure}"))
@@ -167,9 +167,9 @@ impl Verdict {
             (Some(waiting_on), _, _) | (None, None, Some(waiting_on)) => {
                 (waiting_on.reason(), waiting_on.to_string())
             }
-            (None, Some(failure), _) => ("WriteFailed", failure.to_owned()),
-            (None, None, None) if serving => ("Ready", "every node is in sync".to_owned()),
-            (None, None, None) => ("NodesNotReady", "nodes are about to become Ready".to_owned()),
+            (None, Some(failure), _) => (WRITE_FAILED, failure.to_owned()),
+            (None, None, None) if serving => (READY, "every node is in sync".to_owned()),
+            (None, None, None) => (NODES_NOT_READY, "nodes are about to become Ready".to_owned()),
         };
         let ready = serving
             && first.is_none_or(WaitingOn::is_harmless)
@@ -190,11 +190,11 @@ impl Verdict {
         let (stalled_reason, stalled_message) = self
             .stalled
             .clone()
-            .unwrap_or_else(|| ("AsExpected", "nothing needs a person".to_owned()));
+            .unwrap_or_else(|| (AS_EXPECTED, "nothing needs a person".to_owned()));
         let (reconciling_reason, reconciling_message) = if self.reconciling {
             (self.reason, self.message.clone())
         } else {
-            ("AsExpected", "nothing is being changed".to_owned())
+            (AS_EXPECTED, "nothing is being changed".to_owned())
         };
         let condition = |type_: &str, on: bool, reason: &str, message: String| Condition {
             type_: type_.to_owned(),
@@ -299,6 +299,12 @@ fn subject(waiting_on: &Option<String>) -> Option<&str> {
     let words = waiting_on.as_deref()?;
     Some(words.split_once(": ").map_or(words, |(subject, _)| subject))
 }
+
+const READY: &str = "Ready";
+const ROLLING: &str = "Rolling";
+const WRITE_FAILED: &str = "WriteFailed";
+const NODES_NOT_READY: &str = "NodesNotReady";
+const AS_EXPECTED: &str = "AsExpected";
 
 const CREATE: &str = "Create";
 /// Of the spec, where nothing restarts and nothing moves.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_crds::kafka_cluster::storage::ReclaimPolicy;
 
 use super::leaving;
+use super::progress::progress;
 use super::turn::{Turn, keeps_its_metadata};
 use crate::action::{Action, Delete, MoveReplicas, Target};
 use crate::desired::{Desired, Volume};
@@ -56,22 +57,6 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, nodes: &[Node]) -> St
         steps.progress = Some(progress(nodes, Group::Controller, &leaving, None));
     }
     steps
-}
-
-/// How many nodes of a group are rid of what leaves. A broker is not as long as traces of its disks are left.
-fn progress(
-    nodes: &[Node],
-    group: Group,
-    leaving: &BTreeMap<i32, BTreeSet<&str>>,
-    memory: Option<&DisksMemory>,
-) -> Progress {
-    let put_off = memory.into_iter().flat_map(|memory| memory.put_off.keys().copied());
-    let begun: BTreeSet<i32> =
-        memory.map(|memory| memory.broker).into_iter().chain(put_off).collect();
-    let there = nodes.iter().filter(|node| node.group == group).map(|node| node.id);
-    let all: BTreeSet<i32> = there.chain(begun.iter().copied()).collect();
-    let is_done = |id: &&i32| !begun.contains(id) && !leaving.contains_key(id);
-    Progress { since: None, done: all.iter().filter(is_done).count(), of: all.len() }
 }
 
 /// Disks of brokers, one broker after another.
