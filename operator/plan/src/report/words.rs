@@ -43,11 +43,9 @@ impl fmt::Display for WaitingOn {
             WaitingOn::Creating => out.write_str("the first objects of the cluster are being made"),
             WaitingOn::PodMissing { node } => write!(out, "node {node} has no pod yet"),
             WaitingOn::Stopping { node } => write!(out, "node {node} is shutting down"),
-            WaitingOn::LedByOthers { count, example } => write!(
-                out,
-                "preferred leaders are being elected again, of {}",
-                partitions(*count, example)
-            ),
+            WaitingOn::LedByOthers { count, example } => {
+                out.write_str(&led_by_others(*count, example))
+            }
             WaitingOn::UnderReplicated { count, example } => {
                 out.write_str(&under_replicated(*count, example))
             }
@@ -88,6 +86,10 @@ fn mistakes(problems: &[Problem]) -> String {
     let texts: Vec<String> =
         problems.iter().map(|one| format!("{}: {}", one.field, one.sentence)).collect();
     texts.join("; ")
+}
+
+fn led_by_others(count: usize, example: &str) -> String {
+    format!("preferred leaders are being elected again, of {}", partitions(count, example))
 }
 
 fn under_replicated(count: usize, example: &str) -> String {
