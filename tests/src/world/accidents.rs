@@ -41,7 +41,13 @@ impl World {
         let Some((id, (claim, volume))) = all.get(number % all.len().max(1)).cloned() else {
             return false;
         };
-        self.lose_replicas(id, &volume);
+        self.lose_disk_of(id, &claim, &volume);
+        true
+    }
+
+    /// The disk of a node that has this claim is lost with it, and its pod ends.
+    pub fn lose_disk_of(&mut self, id: i32, claim: &str, volume: &str) {
+        self.lose_replicas(id, volume);
         let (partitions, placement) = (&self.topics.partitions, &self.placement);
         self.topics.lingering.retain(|(index, broker)| {
             let one = &partitions[*index];
@@ -49,11 +55,10 @@ impl World {
         });
         self.forget_disruption(id);
         self.remove_pod(id);
-        self.store.remove(Kind::PersistentVolumeClaim, &claim);
-        self.forget_disk(&claim);
-        self.lost_claims.insert(claim);
+        self.store.remove(Kind::PersistentVolumeClaim, claim);
+        self.forget_disk(claim);
+        self.lost_claims.insert(claim.to_owned());
         self.yield_pods();
-        true
     }
 
     /// A person declares the loss of every disk that was lost and that has a new claim by now. Whether there was
