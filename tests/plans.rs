@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "plans/guards.rs"]
 mod guards;
+#[path = "plans/laws.rs"]
+mod laws;
 #[path = "plans/objects.rs"]
 mod objects;
 #[path = "plans/properties.rs"]

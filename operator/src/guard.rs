@@ -12,6 +12,9 @@ use ottla_plan::{Action, Desired};
 use crate::context::Context;
 use crate::observe::{ObserveError, observe};
 
+#[cfg(test)]
+mod tests;
+
 /// A permit is for now: what it was decided on may be different in a moment.
 const LIFE: Duration = Duration::from_secs(10);
 
