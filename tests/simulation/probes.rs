@@ -18,7 +18,7 @@ pub(crate) struct Counts(BTreeMap<String, u64>);
 const LIVES_OF_AN_OPERATION: u64 = 200;
 
 /// What the operator does to a running cluster, by the word that shows that it did, and what befalls disks.
-const OPERATIONS: [&str; 27] = [
+const OPERATIONS: [&str; 38] = [
     "reason: configuration",
     "configured live",
     "a leftover removed",
@@ -34,12 +34,23 @@ const OPERATIONS: [&str; 27] = [
     "reason: an older release",
     "a feature switched on",
     "reason: a new CA",
-    "disks formatted again",
+    "reason: another certificate",
+    "reason: the former CA",
+    "the former CA retired",
+    "a broker's disk formatted again",
+    "a controller's disk formatted again",
+    "a lost vote given again",
     "a voter joined",
     "a voter left",
+    "controllers with pods of their own",
+    "a controller unregistered",
+    "a controller that left runs again",
+    "a claim deleted",
+    "moved to other disks",
     "reason: another disk",
     "reason: an empty disk",
     "a metadata log moves",
+    "LoseController",
     "LoseDisk",
     "DeclareLostDisks",
     "BreakDisk",
@@ -49,7 +60,7 @@ const OPERATIONS: [&str; 27] = [
 ];
 
 /// Words in a status or an action, each of which must be met beside those of [`of_reason`].
-const WORDS: [(&str, &str); 41] = [
+const WORDS: [(&str, &str); 42] = [
     ("configured live", "message.max.bytes"),
     ("a leftover removed", "compression.type"),
     ("idle node restarted", "it runs no Kafka and the spec changed"),
@@ -77,7 +88,8 @@ const WORDS: [(&str, &str); 41] = [
     ("held: a release is watched", "and there is no way back"),
     ("a feature switched on", "is there to stay"),
     ("new disks wait for a release", "is not there to stay yet"),
-    ("disks formatted again", "permit node 1000"),
+    ("the former CA retired", "take the former CA out of Secret"),
+    ("controllers with pods of their own", "create StatefulSet orders-controller-1"),
     ("a voter joined", "let controller"),
     ("a voter left", "take the vote of controller"),
     ("a controller unregistered", "unregister controller"),

@@ -20,6 +20,7 @@ pub(crate) fn note(world: &World, outcome: &Outcome, probes: &mut Probes, trace:
     }
     outcome.not_done.iter().for_each(|line| trace.push(format!("  fail {line}")));
     probes.note_status(&world.status());
+    world.happened().iter().for_each(|name| probes.note(name));
 }
 
 /// The misfortunes stop, and a person mends what only a person can. Then the world must come to rest,

@@ -93,6 +93,8 @@ pub struct World {
     stale: Option<Partitions>,
     /// How often the status was written.
     statuses: u64,
+    /// What happened that no action tells of by its words.
+    happened: BTreeSet<&'static str>,
     /// A law that was found broken where nobody could say so.
     broken: Option<String>,
     kafka: KafkaMood,
@@ -157,6 +159,7 @@ impl World {
             controllers: BTreeSet::new(),
             stale: None,
             statuses: 0,
+            happened: BTreeSet::new(),
             broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),
@@ -213,6 +216,23 @@ impl World {
     #[must_use]
     pub fn is_armed(&self) -> bool {
         self.mishap.is_some()
+    }
+
+    /// What happened so far that no action tells of by its words.
+    #[must_use]
+    pub fn happened(&self) -> &BTreeSet<&'static str> {
+        &self.happened
+    }
+
+    /// Whether this differs from what it was before in anything that people change.
+    #[must_use]
+    pub fn was_changed_since(&self, before: &World) -> bool {
+        let (now, then) = (&self.cluster, &before.cluster);
+        now.spec != then.spec
+            || now.metadata.annotations != then.metadata.annotations
+            || self.now != before.now
+            || self.dynamic_config != before.dynamic_config
+            || self.store.writes() != before.store.writes()
     }
 
     /// Every pod, and how often one of its name was made.

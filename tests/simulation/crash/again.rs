@@ -143,7 +143,9 @@ fn called_back(birth: Birth, write: usize, mishap: Mishap) -> bool {
     world.pass().unwrap();
     world.edit(&["spec", "version"], json!("4.4.0")).unwrap();
     for id in [None, Some(0), Some(1), Some(2)] {
-        id.into_iter().for_each(|id| world.kill(id));
+        if let Some(id) = id {
+            world.kill(id);
+        }
         rests(&mut world, &format!("{mishap:?} at write {write}"));
     }
     true

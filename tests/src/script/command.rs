@@ -98,10 +98,10 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
             }
         }
         ["kafka", "holds", "back", "broker", id, "in", partition] => {
-            return world.hold_back(partition, id.parse()?, true);
+            return world.hold_back(partition, id.parse()?, true).map(drop);
         }
         ["kafka", "lets", "broker", id, "catch", "up", "in", partition] => {
-            return world.hold_back(partition, id.parse()?, false);
+            return world.hold_back(partition, id.parse()?, false).map(drop);
         }
         ["kafka", "hears", "nothing", "of", id] => world.cut_off(id.parse()?, true),
         ["kafka", "hears", "of", id, "again"] => world.cut_off(id.parse()?, false),

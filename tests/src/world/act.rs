@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use ottla_crds::agent::DiskMeta;
 use ottla_plan::action::{HeldBack, Leaf, RestartPod, Unregister};
 use ottla_plan::certificate::LEAF_LIFE_SECONDS;
 use ottla_plan::event::{self, Event};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
+<<<<<<< HEAD
 use ottla_plan::observed::{Certificate, disk_key};
+=======
+use ottla_plan::observed::Certificate;
+use ottla_plan::status::status;
+>>>>>>> c667ee3 (Simulated lives count a disk as formatted again only when it was, an edit only when it changed something, and hold what controllers, a CA and claims go through to as many lives as the rest)
 use ottla_plan::{Action, Plan, check};
 use serde_json::json;
 
@@ -270,6 +274,9 @@ impl World {
         if object.kind == Kind::PersistentVolumeClaim {
             self.disks.entry(object.name.clone()).or_insert(Disk::Empty);
         }
+        if object.kind == Kind::StatefulSet && self.is_of_former_controller(&object.name) {
+            self.happened.insert("a controller that left runs again");
+        }
         self.note_publication();
         Ok(())
     }
@@ -434,15 +441,5 @@ impl World {
             bail!("S2: the restart of node {} took partitions {lost:?}", restart.node_id);
         }
         if voted { self.hold_quorum(restart.node_id) } else { Ok(()) }
-    }
-
-    /// Notes which disks a pass sees formatted: a memory that no plan has.
-    fn remember(&mut self) {
-        for (id, answer) in self.agents() {
-            let disks = answer.known().map(|agent| agent.disks.clone()).unwrap_or_default();
-            let formatted =
-                disks.iter().filter(|disk| matches!(disk.meta, DiskMeta::Present { .. }));
-            self.seen.extend(formatted.map(|disk| disk_key(id, &disk.volume)));
-        }
     }
 }

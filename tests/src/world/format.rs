@@ -1,9 +1,10 @@
 //! Formatting in the model world, and the law S5.
 
 use anyhow::{Result, bail};
-use ottla_crds::agent::{AgentState, FormatMode};
+use ottla_crds::agent::{AgentState, DiskMeta, FormatMode};
 use ottla_plan::action::Format;
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
+use ottla_plan::node::FIRST_CONTROLLER_ID;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::disk_key;
 
@@ -51,6 +52,16 @@ impl World {
         Ok(())
     }
 
+    /// Notes which disks a pass sees formatted: a memory that no plan has.
+    pub(super) fn remember(&mut self) {
+        for (id, answer) in self.agents() {
+            let disks = answer.known().map(|agent| agent.disks.clone()).unwrap_or_default();
+            let formatted =
+                disks.iter().filter(|disk| matches!(disk.meta, DiskMeta::Present { .. }));
+            self.seen.extend(formatted.map(|disk| disk_key(id, &disk.volume)));
+        }
+    }
+
     /// S5: once the quorum is there, its first list is only for those who still wait for it.
     fn hold_first(&self, id: i32, mode: &FormatMode) -> Result<()> {
         let first = format!("directory-of-{id}");
@@ -62,15 +73,22 @@ impl World {
     }
 
     /// The law itself, known from history.
-    fn hold_s5(&self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
+    fn hold_s5(&mut self, node_id: i32, claim: &str, volume: &str) -> Result<()> {
         let found = self.store.get(Kind::PersistentVolumeClaim, claim);
         let declared = found.is_some_and(|found| {
             found.live["metadata"]["annotations"][ACCEPT_LOST_DISK_ANNOTATION] == *found.uid
         });
         let key = disk_key(node_id, volume);
         let another = self.formatted.get(&key).zip(found).is_some_and(|(uid, one)| *uid != one.uid);
-        if (another || self.seen.contains(&key)) && !declared {
+        let again = another || self.seen.contains(&key);
+        if again && !declared {
             bail!("S5: claim {claim} was formatted before, and nobody declared its loss");
+        }
+        if again {
+            self.happened.insert(match node_id >= FIRST_CONTROLLER_ID {
+                true => "a controller's disk formatted again",
+                false => "a broker's disk formatted again",
+            });
         }
         Ok(())
     }

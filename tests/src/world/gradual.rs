@@ -201,23 +201,26 @@ impl World {
         self.pods.values_mut().for_each(|pod| pod.seen.ready = pod.follows);
     }
 
-    /// Somebody kills a pod.
-    pub fn kill(&mut self, id: i32) {
+    /// Somebody kills a pod. Whether it was there.
+    pub fn kill(&mut self, id: i32) -> bool {
+        let is_there = self.pods.get(&id).is_some_and(|pod| !pod.seen.terminating);
         self.terminate_pod(id);
+        is_there
     }
 
-    /// A node's Kafka ends, and its container is started again.
-    pub fn crash(&mut self, id: i32) {
+    /// A node's Kafka ends, and its container is started again. Whether it ran.
+    pub fn crash(&mut self, id: i32) -> bool {
         let now = self.now.as_second();
-        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(pod) = self.pods.get_mut(&id) else { return false };
         if pod.seen.terminating || !matches!(pod.agent, Agent::Speaks(AgentState::Running, _)) {
-            return;
+            return false;
         }
         pod.agent = Agent::Speaks(AgentState::Recovering, None);
         pod.started_at_seconds = now;
         pod.seen.ready = false;
         pod.seen.restarts += 1;
         self.hush(id);
+        true
     }
 
     /// The disruption controller looks at every budget. Whether it says anything new.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
+use ottla_plan::Desired;
 use ottla_plan::action::{ChangeVoter, Target};
 use ottla_plan::identity::{QUORUM, TRACES, VOTERS, first_voters};
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
@@ -134,6 +135,16 @@ impl World {
         self.note(target, TRACES, traces)
     }
 
+    /// Whether a StatefulSet is that of a controller which Kafka knows, and which neither votes nor is to.
+    pub(super) fn is_of_former_controller(&self, set: &str) -> bool {
+        let id = set.rsplit_once("-controller-").and_then(|(_, id)| id.parse().ok());
+        id.is_some_and(|id: i32| {
+            let is_wished = |desired: Desired| first_voters(&desired).contains(&id);
+            let votes = self.quorum.contains_key(&id);
+            self.controllers.contains(&id) && !votes && !self.desired().is_ok_and(is_wished)
+        })
+    }
+
     /// Whether Kafka can be told to (4.4-IV2).
     fn forgets_controllers(&self) -> bool {
         self.features.get("metadata.version").is_some_and(|level| *level >= 33)
@@ -163,7 +174,9 @@ impl World {
         }
         self.quorum.insert(*id, directory.clone());
         self.former_voters.remove(&(*id, directory.clone()));
-        self.lost_votes.remove(id);
+        if self.lost_votes.remove(id) {
+            self.happened.insert("a lost vote given again");
+        }
         self.hold_majority(&format!("controller {id} joined"))?;
         Ok(Ok(()))
     }

@@ -80,6 +80,11 @@ impl Store {
         self.objects.get(&(kind, name.to_owned())).map(|stored| &stored.child)
     }
 
+    /// How many numbers were given out: more after each write.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes
+    }
+
     /// A number that was never given out before.
     pub(super) fn number(&mut self) -> u64 {
         self.writes += 1;

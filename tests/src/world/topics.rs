@@ -249,11 +249,12 @@ impl World {
         all.filter(|(_, partition)| takes(partition)).map(|(index, _)| index).collect()
     }
 
-    /// A replica of a partition such as `payments-0` gets no records any more, or does again.
+    /// A replica of a partition such as `payments-0` gets no records any more, or does again. Whether there is
+    /// such a replica.
     ///
     /// # Errors
     /// Where there is no such partition.
-    pub fn hold_back(&mut self, partition: &str, broker: i32, held_back: bool) -> Result<()> {
+    pub fn hold_back(&mut self, partition: &str, broker: i32, held_back: bool) -> Result<bool> {
         let index = partition.strip_prefix(TOPIC).and_then(|rest| rest.strip_prefix('-'));
         let index: usize =
             index.and_then(|index| index.parse().ok()).context("no such partition")?;
@@ -263,7 +264,8 @@ impl World {
             self.topics.held_back.remove(&(index, broker));
         }
         self.follow_brokers();
-        Ok(())
+        let partition = self.topics.partitions.get(index);
+        Ok(partition.is_some_and(|one| one.replicas.contains(&broker)))
     }
 
     /// Every replica gets records again.
