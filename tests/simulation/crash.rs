@@ -80,6 +80,15 @@ fn disks_that_come_and_go_survive_a_crash_at_every_write() {
     survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
 }
 
+/// Kubernetes grows file systems only before their pods start, and nodes are restarted for it.
+#[test]
+fn disks_that_grow_at_starts_survive_a_crash_at_every_write() {
+    let mut at_starts = born(Birth { oldest: false, dedicated: false, brokers: 3 }).clone();
+    at_starts.grow_disks_at_starts();
+    let larger = json!([{ "name": "d0", "size": "3Gi" }]);
+    survives_in(&at_starts, &["spec", "brokers", "storage", "volumes"], &larger);
+}
+
 /// Metadata logs move to other disks, and each voter is given its vote again.
 #[test]
 fn first_disks_that_go_survive_a_crash_at_every_write() {

@@ -141,6 +141,9 @@ pub(crate) fn volumes(world: &World, names: &[&str]) -> Value {
 /// Disks of brokers become larger, because they never shrink.
 fn grow_disks(world: &mut World, number: u8) -> Result<()> {
     let Ok(desired) = world.desired() else { return Ok(()) };
+    if !number.is_multiple_of(3) {
+        world.grow_disks_at_starts();
+    }
     let all = &desired.brokers.volumes;
     let largest = all.iter().map(|one| one.size_bytes >> 30).max().unwrap_or_default();
     let size = format!("{}Gi", largest + 1 + u64::from(number % 2));

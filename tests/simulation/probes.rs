@@ -18,7 +18,7 @@ pub(crate) struct Counts(BTreeMap<String, u64>);
 const LIVES_OF_AN_OPERATION: u64 = 200;
 
 /// What the operator does to a running cluster, by the word that shows that it did, and what befalls disks.
-const OPERATIONS: [&str; 38] = [
+const OPERATIONS: [&str; 39] = [
     "reason: configuration",
     "configured live",
     "a leftover removed",
@@ -56,6 +56,7 @@ const OPERATIONS: [&str; 38] = [
     "BreakDisk",
     "LeaveOutBroken",
     "disks grow",
+    "reason: growth",
     "internal topics grow",
 ];
 
@@ -109,6 +110,7 @@ const WORDS: [(&str, &str); 42] = [
 fn of_reason(reason: Reason) -> &'static [(&'static str, &'static str)] {
     match reason {
         Reason::Asked => &[("reason: asked for", "asked for by the annotation")],
+        Reason::Growth => &[("reason: growth", "its file system grows only before its pod starts")],
         Reason::Expires => &[("reason: certificate", "with a certificate that expires on")],
         Reason::Authority => &[
             ("reason: a new CA", "it does not trust the new CA yet"),

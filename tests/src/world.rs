@@ -23,6 +23,7 @@ mod departure;
 mod folders;
 mod format;
 mod gradual;
+mod growth;
 mod life;
 mod moves;
 mod nodes;
@@ -95,6 +96,10 @@ pub struct World {
     statuses: u64,
     /// What happened that no action tells of by its words.
     happened: BTreeSet<&'static str>,
+    /// Whether a claim was ever changed, so that a disk may grow.
+    claims_change: bool,
+    /// Whether file systems grow only while nobody has them mounted.
+    grows_at_starts: bool,
     /// A law that was found broken where nobody could say so.
     broken: Option<String>,
     kafka: KafkaMood,
@@ -160,6 +165,8 @@ impl World {
             stale: None,
             statuses: 0,
             happened: BTreeSet::new(),
+            claims_change: false,
+            grows_at_starts: false,
             broken: None,
             kafka: KafkaMood::default(),
             topics: Topics::default(),

@@ -104,6 +104,7 @@ fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
         _ => {}
     }
     plan.report.waiting_on.extend(resources::claim::unlike(desired, observed, &nodes));
+    plan.report.waiting_on.extend(disks::growth::waiting_on(desired, observed, &nodes));
     describe(desired, observed, &nodes, &mut plan.report);
     plan.actions.sort_by_key(Action::stage);
     plan

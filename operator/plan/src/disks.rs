@@ -19,6 +19,7 @@ use crate::resources::{config_map, stateful_set};
 use crate::{format, quantity, quorum, upgrade};
 
 mod departure;
+pub(crate) mod growth;
 mod progress;
 mod turn;
 

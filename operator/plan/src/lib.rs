@@ -36,6 +36,7 @@ mod upgrade;
 
 pub use action::Action;
 pub use desired::Desired;
+pub use disks::growth::GROWS_WITHIN_SECONDS;
 pub use observed::Observed;
 pub use observed::Traces;
 pub use ottla_crds::kafka_cluster::status::Memory;

@@ -112,6 +112,17 @@ pub struct NextAuthority {
     pub made_at_seconds: i64,
 }
 
+/// What Kubernetes says of a claim that grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Its own words.
+    pub detail: String,
+    /// Since when only the file system has to grow, seconds since the epoch: the condition
+    /// `FileSystemResizePending`. Kubernetes does it at once where that can be done while it is mounted, and else
+    /// before the next pod starts.
+    pub at_start_since_seconds: Option<i64>,
+}
+
 /// A claim of a node's volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -127,6 +138,10 @@ pub struct Claim {
     pub class: Option<String>,
     /// The size that it asks for, as Kubernetes writes it.
     pub size: Option<String>,
+    /// The size that its volume has, as Kubernetes writes it.
+    pub capacity: Option<String>,
+    /// What Kubernetes says of its growth.
+    pub growth: Option<Growth>,
     /// Whether it has a volume.
     pub bound: bool,
     /// Whether it is being deleted.

@@ -55,6 +55,11 @@ pub enum WaitingOn {
         /// Its StorageClass.
         class: String,
     },
+    /// Disks that are not as large yet as the spec asks for.
+    DisksGrowing {
+        /// Which, and what Kubernetes says.
+        detail: String,
+    },
     /// Disks that nodes get later.
     DisksHeldBack {
         /// Which, and until when.
@@ -281,6 +286,7 @@ impl WaitingOn {
             WaitingOn::DataMismatch { .. } => "DataMismatch",
             WaitingOn::DiskStaysLarger { .. } => "DiskStaysLarger",
             WaitingOn::DiskKeepsClass { .. } => "DiskKeepsClass",
+            WaitingOn::DisksGrowing { .. } => "DisksGrowing",
             WaitingOn::DisksHeldBack { .. } => "DisksHeldBack",
             WaitingOn::AuthorityLost { .. } => "AuthorityLost",
             WaitingOn::Terminating { .. } => "Terminating",
@@ -358,6 +364,7 @@ impl WaitingOn {
                 | WaitingOn::NotFinal { .. }
                 | WaitingOn::DiskStaysLarger { .. }
                 | WaitingOn::DiskKeepsClass { .. }
+                | WaitingOn::DisksGrowing { .. }
                 | WaitingOn::DisksHeldBack { .. }
         )
     }
@@ -381,6 +388,7 @@ impl WaitingOn {
             WaitingOn::Soaking { .. }
                 | WaitingOn::Finalizing { .. }
                 | WaitingOn::AuthorityPublished { .. }
+                | WaitingOn::DisksGrowing { .. }
         )
     }
 }

@@ -12,7 +12,7 @@ use ottla_plan::names::{
 };
 use ottla_plan::node::Group;
 use ottla_plan::object::Kind;
-use ottla_plan::observed::{Child, Children, Claim, Identity, Pod, QuorumRecord, Traces};
+use ottla_plan::observed::{Child, Children, Claim, Growth, Identity, Pod, QuorumRecord, Traces};
 use ottla_plan::resources::pod::{CONTAINER, TEMPLATE_ANNOTATION, WISH_ANNOTATION};
 use serde_json::Value;
 
@@ -41,11 +41,34 @@ fn claim(child: &Child) -> Option<Claim> {
         volume: label(VOLUME_LABEL)?.to_owned(),
         class: text(&child.live, "/spec/storageClassName").map(ToOwned::to_owned),
         size: text(&child.live, "/spec/resources/requests/storage").map(ToOwned::to_owned),
+        capacity: text(&child.live, "/status/capacity/storage").map(ToOwned::to_owned),
+        growth: growth(&child.live),
         bound: text(&child.live, "/status/phase") == Some("Bound"),
         terminating: child.terminating,
         rack: annotation(RACK_ANNOTATION),
         cluster_id: annotation(CLUSTER_ID_ANNOTATION),
         accepted_uid: annotation(ACCEPT_LOST_DISK_ANNOTATION),
+    })
+}
+
+/// What a claim's conditions say of its growth, the worst first.
+fn growth(live: &Value) -> Option<Growth> {
+    const PENDING: &str = "FileSystemResizePending";
+    const KINDS: [&str; 4] = ["ControllerResizeError", "NodeResizeError", PENDING, "Resizing"];
+    let conditions = live.pointer("/status/conditions")?.as_array()?;
+    let of_kind = |kind: &str| {
+        let is =
+            |one: &&Value| text(one, "/type") == Some(kind) && text(one, "/status") == Some("True");
+        conditions.iter().find(is)
+    };
+    let (kind, condition) = KINDS.iter().find_map(|kind| Some((kind, of_kind(kind)?)))?;
+    let since = of_kind(PENDING).and_then(|one| text(one, "/lastTransitionTime")?.parse().ok());
+    Some(Growth {
+        detail: text(condition, "/message")
+            .filter(|words| !words.is_empty())
+            .unwrap_or(kind)
+            .to_owned(),
+        at_start_since_seconds: since.map(jiff::Timestamp::as_second),
     })
 }
 

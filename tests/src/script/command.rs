@@ -115,6 +115,7 @@ fn event(world: &mut World, words: &[&str]) -> Result<()> {
         }
         ["stranger", kind, name] => return world.add_stranger(kind_of(kind)?, name),
         ["unlabel", kind, name] => return world.strip_label(kind_of(kind)?, name),
+        ["disks", "grow", "only", "at", "starts"] => world.grow_disks_at_starts(),
         ["disk", volume, "of", "node", id, "fills"] => world.fill_disk(id.parse()?, volume),
         ["disk", volume, "of", "broker", id, "breaks"] => world.break_disk(id.parse()?, volume),
         ["empty", "disk", claim] => return world.empty_disk(claim),

@@ -9,12 +9,7 @@ use ottla_plan::certificate::LEAF_LIFE_SECONDS;
 use ottla_plan::event::{self, Event};
 use ottla_plan::identity::{CLUSTER_ID, DISKS, VOTERS};
 use ottla_plan::object::{Kind, Object};
-<<<<<<< HEAD
-use ottla_plan::observed::{Certificate, disk_key};
-=======
 use ottla_plan::observed::Certificate;
-use ottla_plan::status::status;
->>>>>>> c667ee3 (Simulated lives count a disk as formatted again only when it was, an edit only when it changed something, and hold what controllers, a CA and claims go through to as many lives as the rest)
 use ottla_plan::{Action, Plan, check};
 use serde_json::json;
 
@@ -232,6 +227,9 @@ impl World {
             Action::Apply(rewrite) => {
                 self.store.apply(&rewrite.object, &rewrite.target)?;
                 self.note_publication();
+                if rewrite.object.kind == Kind::PersistentVolumeClaim {
+                    self.claim_changed();
+                }
                 Ok(())
             }
             Action::RecordDisks { target, disks } => {

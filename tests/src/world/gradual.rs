@@ -44,6 +44,9 @@ impl World {
 
     /// The next step in the life of a node's pod, if there is one to take.
     pub fn advance(&mut self, id: i32) -> bool {
+        if self.grow_disks_of(id) {
+            return true;
+        }
         let Some(pod) = self.pods.get(&id) else {
             let before = self.pods.len();
             self.yield_pods();

@@ -188,7 +188,11 @@ impl World {
     pub fn change(&mut self, kind: Kind, name: &str, path: &[&str], value: Value) -> Result<()> {
         self.store
             .write(kind, name, path, value)
-            .map_err(|refused| anyhow::anyhow!("{} {name}: {refused}", kind.word()))
+            .map_err(|refused| anyhow::anyhow!("{} {name}: {refused}", kind.word()))?;
+        if kind == Kind::PersistentVolumeClaim {
+            self.claim_changed();
+        }
+        Ok(())
     }
 
     /// Somebody else makes an object of a name that the cluster wants.

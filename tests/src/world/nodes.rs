@@ -90,6 +90,7 @@ impl World {
         lost.into_iter().for_each(|id| self.lose_pod(id));
         for (id, (name, live)) in sets {
             if !self.pods.contains_key(&id) {
+                self.grow_disks_of(id);
                 let pod = self.pod(&name, &live);
                 *self.lives.entry(pod.name.clone()).or_default() += 1;
                 self.pods.insert(id, pod);

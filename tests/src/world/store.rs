@@ -10,7 +10,7 @@ use ottla_plan::names::CLUSTER_LABEL;
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::Child;
 use ottla_plan::quantity;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Why a write was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,7 +232,10 @@ fn add_defaults(kind: Kind, uid: &str, live: &mut Value) {
     match kind {
         Kind::PersistentVolumeClaim => {
             live["spec"]["volumeName"] = format!("volume-of-{uid}").into();
-            live["status"] = json!({ "phase": "Bound" });
+            live["status"]["phase"] = "Bound".into();
+            if live["status"]["capacity"].is_null() {
+                live["status"]["capacity"] = live["spec"]["resources"]["requests"].clone();
+            }
         }
         Kind::StatefulSet => {
             live["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();

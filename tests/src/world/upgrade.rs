@@ -4,6 +4,7 @@
 use anyhow::{Result, bail};
 use ottla_crds::agent::{AgentState, NodeDocument};
 use ottla_crds::kafka_cluster::KAFKA_VERSIONS;
+use ottla_plan::GROWS_WITHIN_SECONDS;
 use ottla_plan::WaitingOn;
 use ottla_plan::action::RaiseFeature;
 use ottla_plan::authority::CLIENTS_LEARN_SECONDS;
@@ -67,11 +68,16 @@ impl World {
     /// A broken law.
     pub fn wait(&mut self) -> Result<bool> {
         let report = self.plan()?.report;
-        let Some(waits) = report.all_waiting().find(|one| one.is_for_time()) else {
+        let comes_by_itself = |one: &&WaitingOn| match one {
+            WaitingOn::DisksGrowing { .. } => self.disks_may_still_grow(),
+            _ => one.is_for_time(),
+        };
+        let Some(waits) = report.all_waiting().find(comes_by_itself) else {
             return Ok(false);
         };
         let seconds = match waits {
             WaitingOn::AuthorityPublished { .. } => CLIENTS_LEARN_SECONDS,
+            WaitingOn::DisksGrowing { .. } => GROWS_WITHIN_SECONDS,
             _ => self.soak_seconds(),
         };
         self.seconds(seconds)?;

@@ -28,6 +28,7 @@ impl fmt::Display for WaitingOn {
             | WaitingOn::AuthorityPublished { detail }
             | WaitingOn::EmptyingDisks { detail }
             | WaitingOn::DiskCannotLeave { detail }
+            | WaitingOn::DisksGrowing { detail }
             | WaitingOn::DisksHeldBack { detail }
             | WaitingOn::MovingReplicas { detail }
             | WaitingOn::KafkaUnknown { detail } => out.write_str(detail),

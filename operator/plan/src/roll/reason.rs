@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::authority;
 use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
 use crate::desired::Desired;
+use crate::disks::growth;
 use crate::node::Node;
 use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
@@ -36,6 +37,8 @@ pub enum Reason {
     Expires,
     /// It has to do with another CA.
     Authority,
+    /// A disk of it grows only before its pod starts.
+    Growth,
     /// Another release of Kafka.
     Release,
     /// Another image.
@@ -56,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// What is asked of every pod.
-    const ALWAYS: [Reason; 3] = [Reason::Asked, Reason::Expires, Reason::Authority];
+    const ALWAYS: [Reason; 4] = [Reason::Asked, Reason::Expires, Reason::Authority, Reason::Growth];
 
     /// What the spec may ask for that only a restart brings. Only asked of a pod that was made for
     /// another wish.
@@ -81,6 +84,7 @@ impl Reason {
             Reason::Asked => asked(case),
             Reason::Expires => expires(case),
             Reason::Authority => other_authority(case),
+            Reason::Growth => growth::needs_start(case.desired, case.observed, case.node, case.now),
             Reason::Release => release(case),
             Reason::Image => image(case),
             Reason::Roles => roles(case),
