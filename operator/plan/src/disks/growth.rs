@@ -51,14 +51,11 @@ pub(crate) fn needs_start(
     node: &Node,
     now: Timestamp,
 ) -> Option<String> {
+    let started = observed.jvm(node.id)?.started_at_seconds;
+    let is_due = |since: i64| since >= started && now.as_second() - since >= GROWS_WITHIN_SECONDS;
     let waits = |claim: &&Claim| {
         let since = claim.growth.as_ref().and_then(|growth| growth.at_start_since_seconds);
-        let started = observed.jvm(node.id).map(|jvm| jvm.started_at_seconds);
-        lacks(claim)
-            && since.is_some_and(|since| {
-                now.as_second() - since >= GROWS_WITHIN_SECONDS && started <= Some(since)
-            })
-            && started.is_some()
+        since.is_some_and(is_due) && lacks(claim)
     };
     let claim = claims(desired, observed, node).find(waits)?;
     Some(format!(
@@ -81,6 +78,5 @@ fn lacks(claim: &Claim) -> bool {
     let bytes = |size: &Option<String>| size.as_deref().and_then(quantity::bytes);
     claim.bound
         && claim.capacity != claim.size
-        && bytes(&claim.capacity) < bytes(&claim.size)
-        && claim.capacity.is_some()
+        && bytes(&claim.capacity).is_some_and(|has| Some(has) < bytes(&claim.size))
 }
