@@ -41,11 +41,11 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         .await?;
     verifier.has_waited_for_no_long_time("brokers").await?;
     filled(&cluster).await?;
-    called_back(&cluster, &verifier).await?;
-    verifier.goes_on().await?;
+    operator::dies_during(&stage.client, "brokers", called_back(&cluster, &verifier)).await?;
+    verifier.goes_on_after("brokers: called back half-way").await?;
     while_the_operator_dies(&cluster, &verifier).await?;
     at_rest(&cluster).await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("brokers: from 5 to 3").await?;
     verifier.verdict_of_planned("brokers").await
 }
 
@@ -63,7 +63,7 @@ async fn leave_and_join(
         "a claim that should stay is gone"
     );
     say(&format!("brokers: a chosen broker of five left after {}", spell(took)));
-    verifier.goes_on().await?;
+    verifier.goes_on_after("brokers: a chosen one left").await?;
 
     let delete = json!({ "whenScaled": "Delete" });
     let emptied = manifest::with(five, &[("/spec/brokers/storage/reclaim", delete)])?;
@@ -76,10 +76,10 @@ async fn leave_and_join(
     })
     .await?;
     say(&format!("brokers: from 4 to 3 brokers after {}, one claim gone", spell(took)));
-    verifier.goes_on().await?;
+    verifier.goes_on_after("brokers: from 4 to 3").await?;
 
     joined(cluster).await?;
-    verifier.goes_on().await
+    verifier.goes_on_after("brokers: from 3 to 5").await
 }
 
 /// New partitions come to all five, with some records in them.

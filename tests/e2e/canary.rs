@@ -43,11 +43,11 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     ];
     for (what, path, value, said) in mistakes {
         goes_back(cluster, what, &manifest::with(base, &[(path, value)])?, said).await?;
-        verifier.goes_on().await?;
+        verifier.goes_on_after(&format!("canary: {what}")).await?;
     }
     cluster.stage.apply(&manifest::with(base, &[(QUEUED, json!("400"))])?).await?;
     cluster.ready().await?;
-    verifier.goes_on().await
+    verifier.goes_on_after("canary: a mended spec").await
 }
 
 /// Applies a mistake, and waits until the one node that tried it is back, and the status says why.

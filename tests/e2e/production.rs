@@ -54,7 +54,7 @@ async fn leader_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
         restarted::controllers_before_brokers(cluster),
     )
     .await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("production: controllers and brokers restarted").await?;
     let before = cluster.lives().await?;
     let pod = format!("payments-controller-{}-0", killed::leader(cluster).await?);
     killed::delete(cluster.stage, &pod, Some(0)).await?;

@@ -53,13 +53,13 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
         order.last() == Some(&format!("orders-broker-{leader}-0")),
         "the active controller {leader} was not the last: {order:?}"
     );
-    verifier.goes_on().await?;
+    verifier.goes_on_after("restarted: three colocated nodes").await?;
 
     held_back(&cluster, &verifier, &base).await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("restarted: a follower held back").await?;
 
     mind_changed(&cluster, &base).await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("restarted: four edits in the middle").await?;
     verifier.verdict_of_planned("restarted").await
 }
 

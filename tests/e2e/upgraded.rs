@@ -44,7 +44,7 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
             "upgraded: Kafka {version} with the features of {features} after {}",
             spell(began.elapsed())
         ));
-        verifier.goes_on().await?;
+        verifier.goes_on_after(&format!("upgraded: to Kafka {version}")).await?;
     }
     Ok(())
 }

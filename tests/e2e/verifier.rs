@@ -70,6 +70,15 @@ impl<'a> Verifier<'a> {
         .await
     }
 
+    /// Waits until more records are acknowledged after an operation that was planned, and fails if a producer had to
+    /// wait for long since the one before.
+    pub(crate) async fn goes_on_after(&self, of: &str) -> anyhow::Result<()> {
+        self.goes_on().await?;
+        let lap = self.ask("lap").await?;
+        say(&format!("{of}: longest wait for an acknowledgement {}", waits(&lap)));
+        has_waited_for_no_long_time(&lap)
+    }
+
     /// Ends the run, and fails unless every acknowledged record is where it should be, once.
     pub(crate) async fn verdict(self, of: &str) -> anyhow::Result<()> {
         let verdict = self.ask("stop").await?;
@@ -98,13 +107,8 @@ impl<'a> Verifier<'a> {
     /// Fails if a producer had to wait for long up to now.
     pub(crate) async fn has_waited_for_no_long_time(&self, of: &str) -> anyhow::Result<()> {
         let progress = self.ask("progress").await?;
-        let gap = progress["longestGapMilliseconds"].as_u64().unwrap_or(u64::MAX);
         say(&format!("{of}: longest wait for an acknowledgement up to now {}", waits(&progress)));
-        ensure!(
-            gap <= GAP_MAX_MILLISECONDS,
-            "a partition went {gap} ms without an acknowledgement: {progress:#}"
-        );
-        Ok(())
+        has_waited_for_no_long_time(&progress)
     }
 
     async fn ask(&self, what: &str) -> anyhow::Result<Value> {
@@ -113,6 +117,15 @@ impl<'a> Verifier<'a> {
         let request = Request::get(path).body(Vec::new())?;
         self.stage.client.request(request).await.context("the verifier did not answer")
     }
+}
+
+fn has_waited_for_no_long_time(told: &Value) -> anyhow::Result<()> {
+    let gap = told["longestGapMilliseconds"].as_u64().unwrap_or(u64::MAX);
+    ensure!(
+        gap <= GAP_MAX_MILLISECONDS,
+        "a partition went {gap} ms without an acknowledgement: {told:#}"
+    );
+    Ok(())
 }
 
 /// The longest wait for an acknowledgement, of all and of each partition.

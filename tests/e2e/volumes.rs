@@ -47,7 +47,7 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     let lives = cluster.lives().await?;
     grows(cluster, &with(base, &[D0])?).await?;
     ensure!(cluster.lives().await? == lives, "a disk grew, and pods were touched");
-    verifier.goes_on().await?;
+    verifier.goes_on_after("volumes: disks have grown").await?;
 
     changed(cluster, "a disk added", &with(base, &[D0, D1])?).await?;
     // What is made now comes to the disk that has the least.
@@ -59,11 +59,11 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
         Ok(if count > 0 { Ok(()) } else { Err("they are empty".to_owned()) })
     })
     .await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("volumes: a disk added").await?;
 
     changed(cluster, "a disk replaced", &with(base, &[D0, D2])?).await?;
     gone(cluster, "d1").await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("volumes: a disk replaced").await?;
 
     changed(cluster, "the first disk gone", &with(base, &[D2])?).await?;
     gone(cluster, "d0").await?;
@@ -71,7 +71,7 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
         stored(cluster, "d2", "verified").await? == 18,
         "not all replicas are on the last disk"
     );
-    verifier.goes_on().await
+    verifier.goes_on_after("volumes: the first disk gone").await
 }
 
 /// The claims grow, and Kafka sees it without a restart.

@@ -37,29 +37,29 @@ async fn steps(cluster: &Cluster<'_>, verifier: &Verifier<'_>, base: &Value) -> 
     let began = Instant::now();
     replaced(cluster).await?;
     say(&format!("voters: a lost disk replaced after {}", spell(began.elapsed())));
-    verifier.goes_on().await?;
+    verifier.goes_on_after("voters: a lost disk replaced").await?;
 
     let three = dedicated(base, 3, "4.3.1")?;
     changed(cluster, "pods of their own", &three, &[10_000, 10_001, 10_002]).await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("voters: pods of their own").await?;
     stood_for_election(cluster).await?;
     let lives = cluster.lives().await?;
     let five = [10_000, 10_001, 10_002, 10_003, 10_004];
     changed(cluster, "five of them", &dedicated(base, 5, "4.3.1")?, &five).await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("voters: five of them").await?;
     changed(cluster, "three again", &three, &[10_000, 10_001, 10_002]).await?;
     ensure!(cluster.lives().await? == lives, "other pods were touched");
-    verifier.goes_on().await?;
+    verifier.goes_on_after("voters: three again").await?;
 
     let other_disks = on_disk("d1", &three)?;
     changed(cluster, "other disks", &other_disks, &[10_000, 10_001, 10_002]).await?;
     volumes::vote_with(cluster, &[10_000, 10_001, 10_002], "d1").await?;
-    verifier.goes_on().await?;
+    verifier.goes_on_after("voters: other disks").await?;
 
     let newer = on_disk("d1", &dedicated(base, 3, "4.4.0")?)?;
     changed(cluster, "another release", &newer, &[10_000, 10_001, 10_002]).await?;
     forgotten(cluster, "[10000,10001,10002]").await?;
-    verifier.goes_on().await
+    verifier.goes_on_after("voters: another release").await
 }
 
 /// Kafka 4.4 was told to forget the controllers that left.

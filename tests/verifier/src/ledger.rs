@@ -14,6 +14,8 @@ pub(crate) struct Ledger {
     /// When the last batch was acknowledged, or the first one sent.
     last_sign: Option<Duration>,
     longest_gap: Duration,
+    /// Since somebody last asked for it.
+    gap_of_lap: Duration,
 }
 
 impl Ledger {
@@ -28,6 +30,7 @@ impl Ledger {
     /// Notes that the batch sent last is stored from this offset on.
     pub(crate) fn acknowledge(&mut self, base_offset: i64, now: Duration) {
         self.longest_gap = self.longest_gap(now);
+        self.gap_of_lap = self.gap_of_lap.max(self.open_gap(now));
         self.last_sign = Some(now);
         for (offset, sequence) in (base_offset..).zip(self.acked.count()..self.sent) {
             self.acked.push(offset, sequence);
@@ -52,9 +55,18 @@ impl Ledger {
     /// The longest time between two acknowledgements. One that is still waited for counts up to
     /// now.
     pub(crate) fn longest_gap(&self, now: Duration) -> Duration {
+        self.longest_gap.max(self.open_gap(now))
+    }
+
+    /// As [`Ledger::longest_gap`], since the last time that this was asked.
+    pub(crate) fn end_lap(&mut self, now: Duration) -> Duration {
+        let open = self.open_gap(now);
+        std::mem::take(&mut self.gap_of_lap).max(open)
+    }
+
+    fn open_gap(&self, now: Duration) -> Duration {
         let waiting_since = self.last_sign.filter(|_| self.unresolved() > 0);
-        let open = waiting_since.map(|sign| now.saturating_sub(sign)).unwrap_or_default();
-        self.longest_gap.max(open)
+        waiting_since.map(|sign| now.saturating_sub(sign)).unwrap_or_default()
     }
 }
 
@@ -90,6 +102,20 @@ mod tests {
         ledger.send(1, seconds(14));
         assert_eq!(ledger.longest_gap(seconds(18)), seconds(5), "since the last acknowledgement");
         ledger.acknowledge(1, seconds(14));
+        assert_eq!(ledger.longest_gap(seconds(99)), seconds(3));
+    }
+
+    #[test]
+    fn a_lap_has_its_own_longest_gap() {
+        let mut ledger = Ledger::default();
+        ledger.send(1, seconds(10));
+        ledger.acknowledge(0, seconds(13));
+        ledger.send(1, seconds(13));
+        assert_eq!(ledger.end_lap(seconds(14)), seconds(3));
+        assert_eq!(ledger.end_lap(seconds(15)), seconds(2), "it is still waited for");
+        ledger.acknowledge(1, seconds(16));
+        assert_eq!(ledger.end_lap(seconds(99)), seconds(3));
+        assert_eq!(ledger.end_lap(seconds(99)), seconds(0));
         assert_eq!(ledger.longest_gap(seconds(99)), seconds(3));
     }
 }

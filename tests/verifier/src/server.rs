@@ -1,4 +1,4 @@
-//! What others can ask: `GET /progress`, and `GET /stop`, which ends the run and answers the
+//! What others can ask: `GET /progress`, `GET /lap` for that with the longest waits since the last lap, and `GET /stop`, which ends the run and answers the
 //! verdict, the first time and each time after.
 
 use std::sync::Arc;
@@ -27,13 +27,20 @@ pub(crate) struct Run {
 
 /// Answers for as long as the program runs.
 pub(crate) async fn serve(listener: TcpListener, run: Run) -> std::io::Result<()> {
-    let router =
-        Router::new().route("/progress", get(progress)).route("/stop", get(stop)).with_state(run);
+    let router = Router::new()
+        .route("/progress", get(progress))
+        .route("/lap", get(lap))
+        .route("/stop", get(stop))
+        .with_state(run);
     axum::serve(listener, router).await
 }
 
 async fn progress(State(run): State<Run>) -> Json<Progress> {
     Json(Progress::of(&run.verification))
+}
+
+async fn lap(State(run): State<Run>) -> Json<Progress> {
+    Json(Progress::of_lap(&run.verification))
 }
 
 async fn stop(State(run): State<Run>) -> Response {

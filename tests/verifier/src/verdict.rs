@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::check::{self, Findings, Place};
+use crate::ledger::Ledger;
 use crate::read::LastReading;
 use crate::verification::Verification;
 
@@ -92,14 +93,24 @@ impl From<BTreeSet<Place>> for Finding {
 impl Progress {
     /// How far it is now.
     pub(crate) fn of(verification: &Verification) -> Self {
+        Self::with(verification, |ledger, now| ledger.longest_gap(now))
+    }
+
+    /// How far it is now, and the longest gaps since the last time that this was asked.
+    pub(crate) fn of_lap(verification: &Verification) -> Self {
+        Self::with(verification, Ledger::end_lap)
+    }
+
+    fn with(verification: &Verification, gap: impl Fn(&mut Ledger, Duration) -> Duration) -> Self {
         let now = verification.now();
         let partitions = verification.partitions().iter().map(|partition| {
-            let books = partition.books();
+            let mut books = partition.books();
+            let gap = gap(&mut books.ledger, now);
             PartitionProgress {
                 partition: partition.source.partition,
                 acked: books.ledger.acked().count(),
                 read: books.tail.count(),
-                longest_gap_milliseconds: milliseconds(books.ledger.longest_gap(now)),
+                longest_gap_milliseconds: milliseconds(gap),
             }
         });
         let partitions: Vec<_> = partitions.collect();
