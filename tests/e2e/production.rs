@@ -1,8 +1,11 @@
 //! `examples/production.yaml`: controllers of their own, two disks a broker, a rack a zone.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::exec::exec;
@@ -44,23 +47,39 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     leader_killed(&cluster).await
 }
 
-/// Every node is restarted while the operator dies again and again, then the active controller dies, and
-/// records go on being acknowledged.
+/// Every node is restarted and a broker is succeeded while the operator dies again and again, then the active
+/// controller dies, and records go on being acknowledged.
 async fn leader_killed(cluster: &Cluster<'_>) -> anyhow::Result<()> {
     let verifier = Verifier::beside(cluster).await?;
-    operator::dies_during(
-        &cluster.stage.client,
-        "production",
-        restarted::controllers_before_brokers(cluster),
-    )
+    operator::dies_during(&cluster.stage.client, "production", async {
+        let configured = restarted::controllers_before_brokers(cluster).await?;
+        verifier.goes_on_after("production: controllers and brokers restarted").await?;
+        succeeded(cluster, &configured).await?;
+        verifier.goes_on_after("production: the broker of a zone succeeded").await
+    })
     .await?;
-    verifier.goes_on_after("production: controllers and brokers restarted").await?;
     let before = cluster.lives().await?;
     let pod = format!("payments-controller-{}-0", killed::leader(cluster).await?);
     killed::delete(cluster.stage, &pod, Some(0)).await?;
     killed::comes_back(cluster, "pod of the active controller killed", &before, &[&pod]).await?;
     verifier.goes_on().await?;
     verifier.verdict_of_planned("production").await
+}
+
+/// The only broker of a zone leaves, and who takes its place takes it in the same zone.
+async fn succeeded(cluster: &Cluster<'_>, base: &Value) -> anyhow::Result<()> {
+    let before = zone(cluster, "broker-1").await?;
+    let began = Instant::now();
+    let excluded = [("/spec/brokers/excludedIds", json!([1]))];
+    cluster.stage.apply(&manifest::with(base, &excluded)?).await?;
+    cluster.ready().await?;
+    let brokers = cluster.status().await?.brokers;
+    let ids: Vec<i32> = brokers.iter().map(|one| one.id).collect();
+    ensure!(ids == [0, 2, 3], "the brokers are {ids:?}");
+    let after = zone(cluster, "broker-3").await?;
+    ensure!(after == before, "broker 1 was in {before}, and broker 3 is in {after}");
+    say(&format!("production: broker 1 succeeded in {before} after {}", spell(began.elapsed())));
+    Ok(())
 }
 
 /// The zone in which a node's pod runs.

@@ -64,8 +64,8 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
 }
 
 /// Of a cluster as `examples/production.yaml` has it: controllers before brokers, the active one the last of
-/// them.
-pub(crate) async fn controllers_before_brokers(cluster: &Cluster<'_>) -> anyhow::Result<()> {
+/// them. What it looks like then.
+pub(crate) async fn controllers_before_brokers(cluster: &Cluster<'_>) -> anyhow::Result<Value> {
     let leader = killed::leader(cluster).await?;
     let configured = manifest::with(&manifest::production()?, &[(QUEUED, json!("400"))])?;
     let order = roll(cluster, "three controllers and three brokers", &configured).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn controllers_before_brokers(cluster: &Cluster<'_>) -> anyhow:
             && brokers.iter().all(|pod| pod.starts_with("payments-broker-")),
         "the active controller is {leader}, and the order was {order:?}"
     );
-    Ok(())
+    Ok(configured)
 }
 
 /// Applies a change and waits until every node was restarted, each once, one at a time, in the order
