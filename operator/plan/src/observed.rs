@@ -186,6 +186,8 @@ pub struct Pod {
     pub image: Option<String>,
     /// Since when Kubernetes finds no place for it, seconds since the epoch, if so.
     pub unscheduled_since_seconds: Option<i64>,
+    /// When it was made, seconds since the epoch.
+    pub created_at_seconds: Option<i64>,
     /// Why it cannot run, in Kubernetes' words, if it says so.
     pub stuck: Option<String>,
     /// How often its container was started again.

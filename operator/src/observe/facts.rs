@@ -148,6 +148,7 @@ fn pod(object: &DynamicObject) -> Pod {
         configuration: mounted(&object.data).map(ToOwned::to_owned),
         image: image(&object.data).map(ToOwned::to_owned),
         unscheduled_since_seconds: unscheduled_since(condition("PodScheduled")),
+        created_at_seconds: object.creation_timestamp().map(|made| made.0.as_second()),
         stuck: unschedulable(condition("PodScheduled")).or_else(|| waiting(container?)),
         restarts: restarts.and_then(|count| i32::try_from(count).ok()).unwrap_or_default(),
     }

@@ -122,6 +122,7 @@ impl World {
                 configuration: configuration.clone(),
                 image: image.map(ToOwned::to_owned),
                 unscheduled_since_seconds: None,
+                created_at_seconds: Some(self.now.as_second()),
                 stuck: None,
                 restarts: 0,
             },

@@ -44,15 +44,15 @@ pub(crate) fn waiting_on(
     })
 }
 
-/// Why a node has to start anew, if one of its disks only grows then. One that did so since needs it no more.
+/// Why a node has to start anew, if one of its disks only grows then. One whose pod was made since needs it no more.
 pub(crate) fn needs_start(
     desired: &Desired,
     observed: &Observed,
     node: &Node,
     now: Timestamp,
 ) -> Option<String> {
-    let started = observed.jvm(node.id)?.started_at_seconds;
-    let is_due = |since: i64| since >= started && now.as_second() - since >= GROWS_WITHIN_SECONDS;
+    let made = observed.pods.get(&node.id)?.created_at_seconds?;
+    let is_due = |since: i64| since >= made && now.as_second() - since >= GROWS_WITHIN_SECONDS;
     let waits = |claim: &&Claim| {
         let since = claim.growth.as_ref().and_then(|growth| growth.at_start_since_seconds);
         since.is_some_and(is_due) && lacks(claim)
