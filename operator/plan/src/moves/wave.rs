@@ -128,7 +128,10 @@ fn stage(
         (None, Some(partition)) => {
             let same = partition.replicas == one.from.as_slice();
             let leaves = one.from.iter().any(|id| leaving.contains(id));
-            let is_asked_for = leaves || one.to.len() > one.from.len();
+            let mut gone = one.from.iter().filter(|id| !one.to.contains(id));
+            // One that may stay by now would be called back as soon as it is under way.
+            let is_asked_for =
+                gone.all(|id| leaving.contains(id)) && (leaves || one.to.len() > one.from.len());
             let mut new = one.to.iter().filter(|id| !one.from.contains(id));
             let is_taken = new.all(|id| kafka.is_alive(*id)) && partition.leader.is_some();
             let begins = same && is_welcome && is_asked_for && is_taken;
