@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use ottla_crds::kafka_cluster::status::Memory;
 
 use crate::desired::{Desired, Problem};
+use crate::disks::growth::{self, Growing};
 use crate::node::{Node, nodes};
 use crate::observed::{Answer, Observed};
 use crate::repair::Moment;
@@ -82,6 +83,7 @@ fn unchanged(observed: &Observed, report: Report) -> Plan {
 
 fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let nodes = nodes(desired, observed);
+    let growing = growth::growing(observed, &nodes);
     let mut plan = unchanged(observed, Report::default());
     for step in [identity::plan(desired, observed), certificate::authority(desired, observed)] {
         match step {
@@ -98,13 +100,13 @@ fn work(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     match (&observed.identity, &observed.authority) {
         (Some(identity), Some(_)) => {
             let cluster_id = identity.cluster_id.clone();
-            work_on_nodes(desired, observed, &cluster_id, &nodes, &mut plan, now);
+            work_on_nodes(desired, observed, &cluster_id, &nodes, &growing, &mut plan, now);
         }
         _ if plan.report.waiting_on.is_empty() => plan.report.waiting_on.push(WaitingOn::Creating),
         _ => {}
     }
     plan.report.waiting_on.extend(resources::claim::unlike(desired, observed, &nodes));
-    plan.report.waiting_on.extend(disks::growth::waiting_on(desired, observed, &nodes));
+    plan.report.waiting_on.extend(growth::waiting_on(&growing));
     describe(desired, observed, &nodes, &mut plan.report);
     plan.actions.sort_by_key(Action::stage);
     plan
@@ -115,6 +117,7 @@ fn work_on_nodes(
     observed: &Observed,
     cluster_id: &str,
     nodes: &[Node],
+    growing: &Growing<'_>,
     plan: &mut Plan,
     now: Timestamp,
 ) {
@@ -133,7 +136,7 @@ fn work_on_nodes(
     let mut blueprints = Blueprints::new(desired, observed, cluster_id, nodes);
     let watch = upgrade::watch(desired, observed, nodes, now);
     let canary = canary::judge(desired, observed, nodes, &mut blueprints, now);
-    let moment = Moment { observed, watch: &watch, canary: &canary, now };
+    let moment = Moment { observed, watch: &watch, canary: &canary, growing, now };
     let (mut outdated, mut configurations) = (Vec::new(), Vec::new());
     for node in nodes {
         let steps = repair::node(blueprints.of(node), node, &moment);

@@ -9,6 +9,7 @@ use ottla_crds::agent::{AgentState, AgentStatus};
 use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::canary::Canary;
 use crate::desired::Desired;
+use crate::disks::growth::Growing;
 use crate::names::NODE_LABEL;
 use crate::node::Node;
 use crate::object::{Kind, Object, desired_hash, foreign_lists};
@@ -81,6 +82,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) observed: &'a Observed,
     pub(crate) watch: &'a Watch,
     pub(crate) canary: &'a Canary,
+    pub(crate) growing: &'a Growing<'a>,
     pub(crate) now: Timestamp,
 }
 
@@ -132,7 +134,7 @@ fn keep(
     child: &Child,
     steps: &mut NodeSteps,
 ) {
-    let Moment { observed, canary, now, .. } = *moment;
+    let Moment { observed, canary, .. } = *moment;
     if let Err(waiting_on) = usable(&wanted.set, child) {
         steps.waiting_on.push(waiting_on);
         return;
@@ -157,7 +159,7 @@ fn keep(
         return;
     }
     let Some(pod) = pod else { return };
-    if let Some(reason) = roll::certificate(desired, observed, node, pod, wanted, now) {
+    if let Some(reason) = roll::certificate(desired, moment, node, pod, wanted) {
         let (node, pod) = (node.clone(), pod_target(desired, node, pod));
         steps.outdated = Some(Outdated { node, pod, set: None, reason: Some(reason) });
     }
@@ -172,7 +174,7 @@ fn set(
     wanted: &Wanted,
     steps: &mut NodeSteps,
 ) {
-    let Moment { observed, watch, now, .. } = *moment;
+    let Moment { observed, watch, .. } = *moment;
     let Some(child) = observed.child(Kind::StatefulSet, &wanted.set.name) else {
         steps.actions.push(Action::Create(wanted.set.clone()));
         return;
@@ -209,7 +211,7 @@ fn set(
             reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
         }));
     } else if !idle {
-        let reason = roll::reason(desired, observed, node, pod, wanted, outdated, now);
+        let reason = roll::reason(desired, moment, node, pod, wanted, outdated);
         if outdated || reason.is_some() {
             let set = (!same_template).then(|| rewrite(wanted.set.clone(), child));
             let (node, pod) = (node.clone(), pod_target(desired, node, pod));

@@ -1,9 +1,10 @@
 //! Disks that grow: how far Kubernetes is with them, and whether a node has to start anew for that.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use crate::desired::Desired;
-use crate::node::Node;
+use crate::node::{Group, Node};
 use crate::observed::{Claim, Observed};
 use crate::quantity;
 use crate::report::WaitingOn;
@@ -12,17 +13,28 @@ use crate::report::WaitingOn;
 /// for half of a minute.
 pub const GROWS_WITHIN_SECONDS: i64 = 60;
 
-/// What is said while claims have less than they ask for.
-pub(crate) fn waiting_on(
-    desired: &Desired,
-    observed: &Observed,
-    nodes: &[Node],
-) -> Option<WaitingOn> {
-    let claims = nodes.iter().flat_map(|node| claims(desired, observed, node));
-    let mut growing = claims.filter(|claim| lacks(claim));
-    let first = growing.next()?;
+/// Claims that have less than they ask for, by their nodes.
+pub(crate) type Growing<'a> = BTreeMap<(Group, i32), Vec<&'a Claim>>;
+
+/// Those of disks that nodes are to have.
+pub(crate) fn growing<'a>(observed: &'a Observed, nodes: &[Node]) -> Growing<'a> {
+    let mut growing = Growing::new();
+    for claim in observed.claims.values().filter(|claim| lacks(claim)) {
+        let key = (claim.group, claim.node_id);
+        let place = nodes.binary_search_by_key(&key, |node| (node.group, node.id));
+        if place.is_ok_and(|place| nodes[place].has_disk(&claim.volume)) {
+            growing.entry(key).or_default().push(claim);
+        }
+    }
+    growing
+}
+
+/// What is said of them.
+pub(crate) fn waiting_on(growing: &Growing<'_>) -> Option<WaitingOn> {
+    let mut all = growing.values().flatten();
+    let first = all.next()?;
     let (has, wants) = (first.capacity.as_deref()?, first.size.as_deref()?);
-    let others = match growing.count() {
+    let others = match all.count() {
         0 => String::new(),
         1 => ", and so does another disk".to_owned(),
         count => format!(", and so do {count} other disks"),
@@ -46,31 +58,20 @@ pub(crate) fn waiting_on(
 
 /// Why a node has to start anew, if one of its disks only grows then. One whose pod was made since needs it no more.
 pub(crate) fn needs_start(
-    desired: &Desired,
+    growing: &Growing<'_>,
     observed: &Observed,
     node: &Node,
     now: Timestamp,
 ) -> Option<String> {
+    let claims = growing.get(&(node.group, node.id))?;
     let made = observed.pods.get(&node.id)?.created_at_seconds?;
     let is_due = |since: i64| since >= made && now.as_second() - since >= GROWS_WITHIN_SECONDS;
-    let waits = |claim: &&Claim| {
-        let since = claim.growth.as_ref().and_then(|growth| growth.at_start_since_seconds);
-        since.is_some_and(is_due) && lacks(claim)
-    };
-    let claim = claims(desired, observed, node).find(waits)?;
+    let since = |claim: &Claim| claim.growth.as_ref()?.at_start_since_seconds;
+    let claim = claims.iter().find(|claim| since(claim).is_some_and(is_due))?;
     Some(format!(
         "disk {} has grown, and its file system grows only before its pod starts",
         claim.volume
     ))
-}
-
-fn claims<'a>(
-    desired: &'a Desired,
-    observed: &'a Observed,
-    node: &'a Node,
-) -> impl Iterator<Item = &'a Claim> {
-    let names = node.volumes.iter().map(|volume| desired.names.claim(node, &volume.name));
-    names.filter_map(|name| observed.claims.get(&name))
 }
 
 /// Whether a claim has less than it asks for.

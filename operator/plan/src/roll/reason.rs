@@ -9,19 +9,20 @@ use serde_json::Value;
 use crate::authority;
 use crate::certificate::RENEWAL_BEFORE_EXPIRY_SECONDS;
 use crate::desired::Desired;
-use crate::disks::growth;
+use crate::disks::growth::{self, Growing};
 use crate::node::Node;
 use crate::object::{Kind, holds};
 use crate::observed::{Observed, Pod};
 use crate::properties::{BOOTSTRAP, CLEANER_BUFFER, LOG_DIRS};
 use crate::quorum;
-use crate::repair::Wanted;
+use crate::repair::{Moment, Wanted};
 use crate::resources::{config_map, stateful_set};
 
 /// A node with what it runs and what it should run.
 struct Case<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
+    growing: &'a Growing<'a>,
     node: &'a Node,
     pod: &'a Pod,
     wanted: &'a Wanted,
@@ -84,7 +85,7 @@ impl Reason {
             Reason::Asked => asked(case),
             Reason::Expires => expires(case),
             Reason::Authority => other_authority(case),
-            Reason::Growth => growth::needs_start(case.desired, case.observed, case.node, case.now),
+            Reason::Growth => growth::needs_start(case.growing, case.observed, case.node, case.now),
             Reason::Release => release(case),
             Reason::Image => image(case),
             Reason::Roles => roles(case),
@@ -101,14 +102,14 @@ impl Reason {
 /// `outdated` is whether its pod would be made differently today.
 pub(crate) fn reason(
     desired: &Desired,
-    observed: &Observed,
+    moment: &Moment<'_>,
     node: &Node,
     pod: &Pod,
     wanted: &Wanted,
     outdated: bool,
-    now: Timestamp,
 ) -> Option<String> {
-    let case = Case { desired, observed, node, pod, wanted, now };
+    let Moment { observed, growing, now, .. } = *moment;
+    let case = Case { desired, observed, growing, node, pod, wanted, now };
     let mut reasons: Vec<String> =
         Reason::ALWAYS.into_iter().filter_map(|one| one.sentence(&case)).collect();
     let other_wish =
@@ -131,13 +132,13 @@ fn asked(case: &Case<'_>) -> Option<String> {
 /// Whether a node has to restart for its certificate, whatever the spec asks for.
 pub(crate) fn certificate(
     desired: &Desired,
-    observed: &Observed,
+    moment: &Moment<'_>,
     node: &Node,
     pod: &Pod,
     wanted: &Wanted,
-    now: Timestamp,
 ) -> Option<String> {
-    let case = Case { desired, observed, node, pod, wanted, now };
+    let Moment { observed, growing, now, .. } = *moment;
+    let case = Case { desired, observed, growing, node, pod, wanted, now };
     expires(&case).or_else(|| other_authority(&case))
 }
 
