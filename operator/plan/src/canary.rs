@@ -79,14 +79,12 @@ pub(crate) fn judge(
     }
     let before = memory.and_then(|memory| way_back(desired, observed, node, memory));
     let set = observed.child(Kind::StatefulSet, &wanted.name);
-    // A machine that is drained or full has no place for what it ran before, either.
-    let moves = match (set.and_then(|set| set.live.pointer("/spec/template")), &before) {
-        (Some(now), Some(before)) => pod::place(now) != pod::place(before),
-        _ => true,
-    };
     let wish = stateful_set::wish(&wanted.own).unwrap_or_default();
     let failed = || {
-        let takes = &memory.filter(|_| before.is_some())?.takes;
+        let (takes, before) = (&memory?.takes, before.as_ref()?);
+        let template = set.and_then(|set| set.live.pointer("/spec/template"));
+        // A machine that is drained or full has no place for what it ran before, either.
+        let moves = template.is_none_or(|now| pod::place(now) != pod::place(before));
         let how = failure(observed, node, pod?, moves, now)
             .filter(|_| runs(template_hash(&wanted.own)))?;
         Some(RejectedMemory {

@@ -115,7 +115,7 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<Node> {
             Group::Broker => vec![Role::Broker],
         };
         let leaving = !stays(&(group, id));
-        let rack = racks.get(&(group, id)).cloned();
+        let rack = racks.get(&(group, id)).map(|rack| (*rack).to_owned());
         let volumes = disks::of_node(desired, observed, (group, id), &leaving_disks);
         Node { id, group, roles, rack, leaving, volumes }
     };

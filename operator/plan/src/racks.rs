@@ -10,45 +10,46 @@ use crate::report::partitions;
 
 /// The zone of each of these nodes, if the cluster has racks. Those that leave count for nobody, so that who
 /// takes a place takes it in the same zone; among zones that have as few, nodes take turns by their ids.
-pub(crate) fn dealt(
-    desired: &Desired,
-    observed: &Observed,
+pub(crate) fn dealt<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
     ids: &BTreeSet<(Group, i32)>,
     stays: impl Fn(&(Group, i32)) -> bool,
-) -> BTreeMap<(Group, i32), String> {
+) -> BTreeMap<(Group, i32), &'a str> {
     let Some(racks) = &desired.racks else { return BTreeMap::new() };
-    let mut dealt: BTreeMap<(Group, i32), String> = BTreeMap::new();
+    let mut dealt: BTreeMap<(Group, i32), &str> = BTreeMap::new();
     for claim in observed.claims.values() {
-        let node = (claim.group, claim.node_id);
-        if let Some(rack) = claim.rack.as_ref().filter(|_| ids.contains(&node)) {
-            dealt.entry(node).or_insert_with(|| rack.clone());
+        if let Some(rack) = &claim.rack {
+            dealt.entry((claim.group, claim.node_id)).or_insert(rack);
         }
     }
-    let mut counts: BTreeMap<(Group, String), usize> = BTreeMap::new();
+    let mut counts: Counts<'_> = Counts::new();
     for (node, rack) in dealt.iter().filter(|(node, _)| stays(node)) {
-        *counts.entry((node.0, rack.clone())).or_default() += 1;
+        *counts.entry((node.0, *rack)).or_default() += 1;
     }
     let mut new: Vec<(Group, i32)> =
         ids.iter().copied().filter(|node| !dealt.contains_key(node)).collect();
     new.sort_by_key(|node| !stays(node));
     for node in new {
         let Some(rack) = emptiest(&racks.zones, &counts, node) else { continue };
-        *counts.entry((node.0, rack.clone())).or_default() += 1;
+        *counts.entry((node.0, rack)).or_default() += 1;
         dealt.insert(node, rack);
     }
     dealt
 }
 
-fn emptiest(
-    zones: &[String],
-    counts: &BTreeMap<(Group, String), usize>,
+/// How many nodes of a group stay in a zone.
+type Counts<'a> = BTreeMap<(Group, &'a str), usize>;
+
+fn emptiest<'a>(
+    zones: &'a [String],
+    counts: &Counts<'_>,
     (group, id): (Group, i32),
-) -> Option<String> {
+) -> Option<&'a str> {
     let first = if group == Group::Controller { FIRST_CONTROLLER_ID } else { 0 };
     let turn = usize::try_from(id - first).unwrap_or_default() % zones.len().max(1);
-    let taking_turns = zones.iter().skip(turn).chain(zones.iter().take(turn));
-    let count = |zone: &&String| counts.get(&(group, (*zone).clone())).copied().unwrap_or_default();
-    taking_turns.min_by_key(count).cloned()
+    let taking_turns = zones.iter().skip(turn).chain(zones.iter().take(turn)).map(String::as_str);
+    taking_turns.min_by_key(|zone| counts.get(&(group, *zone)).copied().unwrap_or_default())
 }
 
 /// Why brokers must not leave, if partitions would lie in fewer zones without them. A replica that is not in
