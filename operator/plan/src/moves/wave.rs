@@ -147,25 +147,37 @@ mod tests {
     use crate::observed::Partitions;
 
     /// How far a move of a partition from 1, 2 and 3 to 1, 2 and 4 is, where Kafka shows these replicas,
-    /// and this under way, while 3 leaves. Brokers 1 to 4 are alive but for one.
+    /// and this under way, while 3 leaves. Brokers 1 to 5 are alive but for one.
     fn stage_of(replicas: &[i32], moving: Option<(&[i32], &[i32])>, dead: Option<i32>) -> Stage {
+        stage_to(&[1, 2, 4], &[3], replicas, moving, dead)
+    }
+
+    /// As [`stage_of`], of a move to these brokers while those leave.
+    fn stage_to(
+        to: &[i32],
+        leaving: &[i32],
+        replicas: &[i32],
+        moving: Option<(&[i32], &[i32])>,
+        dead: Option<i32>,
+    ) -> Stage {
         let one = MoveMemory {
             topic: "paid".to_owned(),
             partition: 0,
             from: vec![1, 2, 3],
-            to: vec![1, 2, 4],
+            to: to.to_vec(),
         };
         let mut partitions = Partitions::default();
         partitions.begin_topic("paid", 2);
         partitions.push(0, Some(1), replicas, replicas);
-        let brokers = (1..5).map(|id| (id, Some(id) == dead)).collect();
+        let brokers = (1..6).map(|id| (id, Some(id) == dead)).collect();
         let kafka = Kafka { partitions, brokers, ..Kafka::default() };
         let moving = moving.map(|(adding, removing)| Reassignment {
             adding: adding.to_vec(),
             removing: removing.to_vec(),
         });
         let found = kafka.partitions.of_topic("paid").next();
-        stage(&kafka, &BTreeSet::from([3]), &one, found, moving.as_ref())
+        let leaving = leaving.iter().copied().collect();
+        stage(&kafka, &leaving, &one, found, moving.as_ref())
     }
 
     #[test]
@@ -182,6 +194,15 @@ mod tests {
         assert_eq!(stage_of(&[1, 2, 3], None, Some(4)), Stage::Over);
         assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[3])), Some(4)), Stage::UnderWay);
         assert_eq!(stage_of(&[1, 2, 4, 3], Some((&[4], &[3])), Some(3)), Stage::UnderWay);
+    }
+
+    /// Two were to leave when it was written down, and one of them may stay by now.
+    #[test]
+    fn a_move_that_would_be_called_back_at_once_is_not_begun() {
+        let (to, moving): (&[i32], (&[i32], &[i32])) = (&[1, 4, 5], (&[4, 5], &[2, 3]));
+        assert_eq!(stage_to(to, &[2, 3], &[1, 2, 3], None, None), Stage::NotBegun);
+        assert_eq!(stage_to(to, &[3], &[1, 4, 5, 2, 3], Some(moving), None), Stage::Astray);
+        assert_eq!(stage_to(to, &[3], &[1, 2, 3], None, None), Stage::Over);
     }
 
     #[test]
