@@ -300,11 +300,11 @@ fn refused(scene: &Scene) -> Vec<&'static str> {
     verdicts.into_iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| name).collect()
 }
 
-fn quickstart() -> World {
+pub(super) fn quickstart() -> World {
     World::new(manifest(include_str!("../../examples/quickstart.yaml")).unwrap())
 }
 
-fn up() -> World {
+pub(super) fn up() -> World {
     let mut world = quickstart();
     world.bring_up().unwrap();
     world

@@ -4,8 +4,9 @@ use ottla_plan::action::{Delete, RestartPod, Rewrite, Target};
 use ottla_plan::object::{Kind, Object};
 use ottla_plan::observed::Answer;
 use ottla_plan::{Action, Observed, Plan, check};
-use ottla_tests::world::{World, manifest};
 use serde_json::json;
+
+use super::guards::{quickstart, up};
 
 /// The name of what all nodes have in common.
 const NODES: &str = "orders-nodes";
@@ -13,35 +14,25 @@ const NODES: &str = "orders-nodes";
 /// Chooses among actions.
 type Choice = fn(&Action) -> bool;
 
-fn unborn() -> World {
-    World::new(manifest(include_str!("../../examples/quickstart.yaml")).unwrap())
-}
-
-fn up() -> World {
-    let mut world = unborn();
-    world.bring_up().unwrap();
-    world
-}
-
 /// The law that a plan of these actions alone breaks.
 fn broken(observed: &Observed, actions: Vec<Action>) -> Vec<&'static str> {
-    let plan = Plan { actions, ..unborn().plan().unwrap() };
+    let plan = Plan { actions, ..quickstart().plan().unwrap() };
     let violations = check::plan(&plan, observed).err().unwrap_or_default();
     violations.into_iter().map(|violation| violation.law).collect()
 }
 
 /// What is planned first of all in a world where nothing is.
 fn first(is_meant: Choice) -> Vec<Action> {
-    let action = unborn().plan().unwrap().actions.into_iter().find(is_meant);
+    let action = quickstart().plan().unwrap().actions.into_iter().find(is_meant);
     vec![action.expect("it is planned in a world where nothing is")]
 }
 
 /// A world where somebody else has an object of this name.
 fn with_a_strangers(kind: Kind, name: &str) -> Observed {
-    let mut world = unborn();
+    let mut world = quickstart();
     world.add_stranger(kind, name).unwrap();
     let child = world.store().get(kind, name).unwrap().clone();
-    let mut observed = unborn().observe();
+    let mut observed = quickstart().observe();
     observed.children.insert(kind, name.to_owned(), child);
     observed
 }
@@ -79,7 +70,7 @@ fn two_nodes_that_serve_are_not_restarted_at_once() {
 fn no_second_cluster_id_is_made() {
     let identity = || first(|action| matches!(action, Action::NewIdentity { .. }));
     let mut observed = up().observe();
-    assert!(broken(&unborn().observe(), identity()).is_empty());
+    assert!(broken(&quickstart().observe(), identity()).is_empty());
     observed.children.remove(Kind::ConfigMap, "orders-identity").unwrap();
     let mut without_claims = observed.clone();
     without_claims.claims.clear();
@@ -96,7 +87,7 @@ fn nothing_is_created_in_the_place_of_something_else() {
         (Kind::Service, NODES, is_creation_of_nodes),
     ];
     for (kind, name, is_meant) in creations {
-        assert!(broken(&unborn().observe(), first(is_meant)).is_empty());
+        assert!(broken(&quickstart().observe(), first(is_meant)).is_empty());
         assert_eq!(broken(&with_a_strangers(kind, name), first(is_meant)), ["S9"], "{name}");
     }
 }

@@ -23,6 +23,15 @@ use super::life::{Birth, born};
 use super::probes::Probes;
 use super::rest::settle;
 
+/// Where the spec says how many controllers there are.
+const CONTROLLERS: &[&str] = &["spec", "controllers", "replicas"];
+
+/// Where it names the disks of brokers.
+const VOLUMES: &[&str] = &["spec", "brokers", "storage", "volumes"];
+
+/// Where it names those of Dedicated controllers.
+const VOLUMES_OF_CONTROLLERS: &[&str] = &["spec", "controllers", "storage", "volumes"];
+
 /// More writes than any operation here has.
 const WRITES_MAX: usize = 600;
 
@@ -77,7 +86,7 @@ fn a_broker_that_another_takes_the_place_of_survives_a_crash_at_every_write() {
 fn disks_that_come_and_go_survive_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let volumes = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d2", "size": "2Gi" }]);
-    survives(birth, &["spec", "brokers", "storage", "volumes"], &volumes);
+    survives(birth, VOLUMES, &volumes);
 }
 
 /// Kubernetes grows file systems only before their pods start, and nodes are restarted for it.
@@ -86,7 +95,7 @@ fn disks_that_grow_at_starts_survive_a_crash_at_every_write() {
     let mut at_starts = born(Birth { oldest: false, dedicated: false, brokers: 3 }).clone();
     at_starts.grow_disks_at_starts();
     let larger = json!([{ "name": "d0", "size": "3Gi" }]);
-    survives_in(&at_starts, &["spec", "brokers", "storage", "volumes"], &larger);
+    survives_in(&at_starts, VOLUMES, &larger);
 }
 
 /// Metadata logs move to other disks, and each voter is given its vote again.
@@ -94,9 +103,9 @@ fn disks_that_grow_at_starts_survive_a_crash_at_every_write() {
 fn first_disks_that_go_survive_a_crash_at_every_write() {
     let other = json!([{ "name": "d1", "size": "2Gi" }]);
     let colocated = Birth { oldest: false, dedicated: false, brokers: 3 };
-    survives(colocated, &["spec", "brokers", "storage", "volumes"], &other);
+    survives(colocated, VOLUMES, &other);
     let dedicated = Birth { oldest: false, dedicated: true, brokers: 3 };
-    survives(dedicated, &["spec", "controllers", "storage", "volumes"], &other);
+    survives(dedicated, VOLUMES_OF_CONTROLLERS, &other);
 }
 
 /// Brokers and disks whose claims go with them.
@@ -109,7 +118,7 @@ fn claims_that_go_survive_a_crash_at_every_write() {
     rests(&mut reclaiming, "claims go");
     survives_in(&reclaiming, &["spec", "brokers", "replicas"], &json!(3));
     let other = json!([{ "name": "d1", "size": "2Gi" }]);
-    survives_in(&reclaiming, &["spec", "brokers", "storage", "volumes"], &other);
+    survives_in(&reclaiming, VOLUMES, &other);
 }
 
 /// The operator dies after it permitted to format a disk that comes to a broker, and before it saw that this
@@ -120,7 +129,7 @@ fn a_disk_that_is_lost_before_it_was_seen_is_not_formatted_again() {
     let (mut write, mut lost) = (0, 0);
     loop {
         let mut world = born(Birth { oldest: false, dedicated: true, brokers: 3 }).clone();
-        world.edit(&["spec", "brokers", "storage", "volumes"], json!(volumes)).unwrap();
+        world.edit(VOLUMES, json!(volumes)).unwrap();
         if !disturbed(&mut world, write, Mishap::CrashAfter) {
             break;
         }

@@ -5,7 +5,7 @@ use ottla_tests::world::{Mishap, World};
 use serde_json::{Value, json};
 
 use super::super::life::{Birth, born};
-use super::{at_every_write, disturbed, rests};
+use super::{CONTROLLERS, VOLUMES, VOLUMES_OF_CONTROLLERS, at_every_write, disturbed, rests};
 
 /// Edits a cluster, and again when the operator has met a mishap at its write of this number. Whether there was such
 /// a write.
@@ -36,9 +36,9 @@ fn edits_that_are_called_back_survive_a_crash_at_every_write() {
     let cases: [(Birth, &[&str], Value, Value); 5] = [
         (five, &["spec", "brokers", "replicas"], json!(3), json!(5)),
         (five, &["spec", "brokers", "excludedIds"], json!([3]), json!([])),
-        (dedicated, &["spec", "controllers", "replicas"], json!(5), json!(3)),
-        (dedicated, &["spec", "controllers", "storage", "volumes"], disk("d1"), disk("d0")),
-        (colocated, &["spec", "brokers", "storage", "volumes"], disk("d1"), disk("d0")),
+        (dedicated, CONTROLLERS, json!(5), json!(3)),
+        (dedicated, VOLUMES_OF_CONTROLLERS, disk("d1"), disk("d0")),
+        (colocated, VOLUMES, disk("d1"), disk("d0")),
     ];
     for (birth, path, after, back) in cases {
         at_every_write(&[Mishap::CrashBefore, Mishap::CrashAfter], |write, mishap| {
@@ -53,7 +53,6 @@ fn edits_that_are_called_back_survive_a_crash_at_every_write() {
 /// end, and takes new replicas.
 #[test]
 fn disks_that_are_named_again_survive_a_crash_at_every_write() {
-    const VOLUMES: &[&str] = &["spec", "brokers", "storage", "volumes"];
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
     let one = json!([{ "name": "d0", "size": "2Gi" }]);
     let both = json!([{ "name": "d0", "size": "2Gi" }, { "name": "d1", "size": "2Gi" }]);
@@ -74,7 +73,7 @@ fn disks_that_are_named_again_survive_a_crash_at_every_write() {
 #[test]
 fn a_disk_that_breaks_while_it_leaves_survives_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
-    let path: &[&str] = &["spec", "brokers", "storage", "volumes"];
+    let path: &[&str] = VOLUMES;
     let one = json!([{ "name": "d0", "size": "2Gi" }]);
     at_every_write(&[Mishap::CrashBefore, Mishap::CrashAfter], |write, mishap| {
         edited(birth, (path, &one), (write, mishap), |world| world.break_disk(2, "d1"))
@@ -101,7 +100,7 @@ fn a_cluster_that_is_created_again_half_way_leaves_nothing_behind() {
     let five = Birth { oldest: false, dedicated: false, brokers: 5 };
     let dedicated = Birth { oldest: false, dedicated: true, brokers: 3 };
     let brokers: &[&str] = &["spec", "brokers", "replicas"];
-    let volumes: &[&str] = &["spec", "brokers", "storage", "volumes"];
+    let volumes: &[&str] = VOLUMES;
     for (birth, path, after, again) in [
         (five, brokers, json!(3), json!(5)),
         (five, brokers, json!(3), json!(4)),

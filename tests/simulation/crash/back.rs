@@ -5,7 +5,9 @@ use ottla_tests::world::{Mishap, World};
 use serde_json::{Value, json};
 
 use super::super::life::{Birth, born};
-use super::{WRITES_MAX, disturbed, rests, step, survives_in};
+use super::{
+    CONTROLLERS, VOLUMES, VOLUMES_OF_CONTROLLERS, WRITES_MAX, disturbed, rests, step, survives_in,
+};
 
 /// Called back when a quarter of it is done, or half, or three quarters.
 #[test]
@@ -19,11 +21,11 @@ fn the_way_back_survives_a_crash_at_every_write() {
     let cases: [(Birth, &[&str], Value, Value); 7] = [
         (five, &["spec", "brokers", "replicas"], json!(3), json!(5)),
         (five, &["spec", "brokers", "excludedIds"], json!([3]), json!([])),
-        (five, &["spec", "controllers", "replicas"], json!(5), json!(3)),
-        (dedicated, &["spec", "controllers", "replicas"], json!(5), json!(3)),
+        (five, CONTROLLERS, json!(5), json!(3)),
+        (dedicated, CONTROLLERS, json!(5), json!(3)),
         (dedicated, VOLUMES, disks(&["d0"]), disks(&["d0", "d1"])),
         (colocated, VOLUMES, disks(&["d1"]), disks(&["d0"])),
-        (dedicated, &["spec", "controllers", "storage", "volumes"], disks(&["d1"]), disks(&["d0"])),
+        (dedicated, VOLUMES_OF_CONTROLLERS, disks(&["d1"]), disks(&["d0"])),
     ];
     for (birth, path, after, back) in cases {
         for quarter in 1..4 {
@@ -31,9 +33,6 @@ fn the_way_back_survives_a_crash_at_every_write() {
         }
     }
 }
-
-/// Where the spec names the disks of brokers.
-const VOLUMES: &[&str] = &["spec", "brokers", "storage", "volumes"];
 
 /// So many quarters of what an edit leads to are done, and pods have taken their steps since: what one is made
 /// from that ends at this very moment is a matter of chance.
@@ -47,13 +46,19 @@ fn half_way(world: &World, path: &[&str], value: &Value, quarter: usize) -> Worl
     edited
 }
 
+/// Features of another release are held, and the release that there is.
+fn held(dedicated: bool) -> (World, String) {
+    let mut world = born(Birth { oldest: false, dedicated, brokers: 3 }).clone();
+    let older = world.desired().unwrap().version;
+    world.edit(&["spec", "upgrade"], json!({ "finalize": "Manual", "soak": "10s" })).unwrap();
+    (world, older)
+}
+
 /// No node has the newer release yet, or some have, or all, and its features are held.
 #[test]
 fn an_upgrade_that_is_called_back_survives_a_crash_at_every_write() {
     for dedicated in [false, true] {
-        let mut world = born(Birth { oldest: false, dedicated, brokers: 3 }).clone();
-        let older = world.desired().unwrap().version;
-        world.edit(&["spec", "upgrade"], json!({ "finalize": "Manual", "soak": "10s" })).unwrap();
+        let (world, older) = held(dedicated);
         for quarter in 1..4 {
             let begun = half_way(&world, &["spec", "version"], &json!("4.4.0"), quarter);
             survives_in(&begun, &["spec", "version"], &json!(older));
@@ -65,9 +70,7 @@ fn an_upgrade_that_is_called_back_survives_a_crash_at_every_write() {
 #[test]
 fn a_downgrade_that_stays_survives_a_crash_at_every_write() {
     for dedicated in [false, true] {
-        let mut world = born(Birth { oldest: false, dedicated, brokers: 3 }).clone();
-        let older = world.desired().unwrap().version;
-        world.edit(&["spec", "upgrade"], json!({ "finalize": "Manual", "soak": "10s" })).unwrap();
+        let (mut world, older) = held(dedicated);
         world.edit(&["spec", "version"], json!("4.4.0")).unwrap();
         while step(&mut world) {}
         let allowed = world.status().version.unwrap_or_default().allowed;
@@ -80,7 +83,6 @@ fn a_downgrade_that_stays_survives_a_crash_at_every_write() {
 /// one that left once more runs again for another release.
 #[test]
 fn controllers_that_kafka_still_knows_survive_a_crash_at_every_write() {
-    const CONTROLLERS: &[&str] = &["spec", "controllers", "replicas"];
     let mut left = born(Birth { oldest: false, dedicated: true, brokers: 3 }).clone();
     for count in [5, 3] {
         left.edit(CONTROLLERS, json!(count)).unwrap();

@@ -5,7 +5,7 @@ use ottla_tests::world::World;
 use serde_json::json;
 
 use super::super::life::{Birth, born};
-use super::{step, survives_in};
+use super::{VOLUMES, step, survives_in};
 
 /// A disk that Kafka took offline is left out, or another takes its place; on all brokers, because all have the
 /// same disks.
@@ -16,7 +16,7 @@ fn a_broken_disk_that_goes_survives_a_crash_at_every_write() {
         let mut broken = born(birth).clone();
         broken.break_disk(1, "d1");
         let volumes = names.iter().map(|name| json!({ "name": name, "size": "2Gi" })).collect();
-        survives_in(&broken, &["spec", "brokers", "storage", "volumes"], &volumes);
+        survives_in(&broken, VOLUMES, &volumes);
     }
 }
 
@@ -54,7 +54,7 @@ fn a_full_disk_that_grows_survives_a_crash_at_every_write() {
     let mut full = born(Birth { oldest: false, dedicated: false, brokers: 3 }).clone();
     full.fill_disk(1, "d0");
     let volumes = json!([{ "name": "d0", "size": "3Gi" }]);
-    survives_in(&full, &["spec", "brokers", "storage", "volumes"], &volumes);
+    survives_in(&full, VOLUMES, &volumes);
 }
 
 /// A third of their lives is left to the certificates of all nodes: each is renewed, and read at a restart.

@@ -3,33 +3,28 @@
 use serde_json::json;
 
 use super::super::life::{Birth, born};
-use super::{rests, survives, survives_in};
-
-/// Where the spec says how many vote.
-const CONTROLLERS: &[&str] = &["spec", "controllers", "replicas"];
+use super::{CONTROLLERS, rests, survives, survives_in};
 
 #[test]
 fn voters_that_join_and_leave_survive_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
-    let path = ["spec", "controllers", "replicas"];
-    survives(birth, &path, &json!(5));
+    survives(birth, CONTROLLERS, &json!(5));
     let mut five = born(birth).clone();
-    five.edit(&path, json!(5)).unwrap();
+    five.edit(CONTROLLERS, json!(5)).unwrap();
     rests(&mut five, "five");
-    survives_in(&five, &path, &json!(3));
+    survives_in(&five, CONTROLLERS, &json!(3));
 }
 
 /// Kafka forgets those that left, whatever is lost on the way: at rest it knows no others than vote.
 #[test]
 fn controllers_that_kafka_forgets_survive_a_crash_at_every_write() {
     let birth = Birth { oldest: false, dedicated: true, brokers: 3 };
-    let path = ["spec", "controllers", "replicas"];
     let mut five = born(birth).clone();
-    for (path, value) in [(&["spec", "version"][..], json!("4.4.0")), (&path, json!(5))] {
+    for (path, value) in [(&["spec", "version"][..], json!("4.4.0")), (CONTROLLERS, json!(5))] {
         five.edit(path, value).unwrap();
         rests(&mut five, "five");
     }
-    survives_in(&five, &path, &json!(3));
+    survives_in(&five, CONTROLLERS, &json!(3));
 }
 
 /// The vote of the lost disk goes, and that of the new one comes, whatever is lost on the way.
