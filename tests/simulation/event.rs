@@ -77,7 +77,7 @@ pub(crate) enum Event {
     Controllers(u8),
     /// The disk of a controller with a pod of its own is lost, and a person says so.
     LoseController(u8),
-    /// A disk of a broker that does not vote is lost with its claim.
+    /// A disk of a broker is lost with its claim.
     LoseDisk(u8),
     /// A person declares the loss of such disks, where there are new claims.
     DeclareLostDisks,

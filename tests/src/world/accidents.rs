@@ -10,14 +10,14 @@ use super::World;
 use super::nodes::Disk;
 
 impl World {
-    /// Brokers that do not vote and of whose partitions every one has another in-sync replica.
+    /// Brokers of whose partitions every one has another in-sync replica, and without whose vote a majority is left.
     fn spared(&self) -> Vec<i32> {
         let has_copy = |id: i32| {
             let mut held = self.topics.partitions.iter().filter(|one| one.replicas.contains(&id));
             held.all(|one| one.in_sync.iter().any(|other| *other != id))
         };
         let brokers = self.pods.iter().filter(|(id, pod)| {
-            pod.broker && self.registered.contains(id) && !self.quorum.contains_key(id)
+            pod.broker && self.registered.contains(id) && self.decides_without(**id)
         });
         brokers.map(|(id, _)| *id).filter(|id| has_copy(*id)).collect()
     }
@@ -31,7 +31,7 @@ impl World {
         mounted.map(|(claim, volume, _)| (claim.to_owned(), volume.to_owned())).collect()
     }
 
-    /// A disk of a broker that does not vote is lost with its claim, and its pod ends. Whether there was one.
+    /// A disk of a broker is lost with its claim, and its pod ends. Whether there was one.
     pub fn lose_disk(&mut self, number: usize) -> bool {
         let all: Vec<(i32, (String, String))> = self
             .spared()

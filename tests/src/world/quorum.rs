@@ -8,6 +8,7 @@ use ottla_plan::Desired;
 use ottla_plan::action::{ChangeVoter, Target};
 use ottla_plan::identity::{QUORUM, TRACES, VOTERS, first_voters};
 use ottla_plan::names::ACCEPT_LOST_DISK_ANNOTATION;
+use ottla_plan::node::FIRST_CONTROLLER_ID;
 use ottla_plan::object::Kind;
 use ottla_plan::observed::{QuorumRecord, Traces, Voter};
 
@@ -82,6 +83,13 @@ impl World {
         seen
     }
 
+    /// Whether a majority of the voters is there without a node, or it has no vote to lose.
+    pub(super) fn decides_without(&self, id: i32) -> bool {
+        let others = self.voters().into_iter().filter(|other| *other != id);
+        let voting = others.filter(|other| self.is_voting(*other)).count();
+        !self.quorum.contains_key(&id) || voting > self.quorum.len() / 2
+    }
+
     /// The disk of a controller with a pod of its own is lost and another put in its place, and a person says
     /// so; never of one without which no majority of the voters would be left. Whether there was one.
     ///
@@ -89,12 +97,11 @@ impl World {
     /// Where the API server would refuse the word.
     pub fn lose_controller(&mut self, number: usize) -> Result<bool> {
         let voting = self.voters().into_iter().filter(|id| self.is_voting(*id));
-        let voting: Vec<i32> = voting.collect();
-        let dedicated: Vec<i32> = voting.iter().copied().filter(|id| *id >= 10_000).collect();
+        let dedicated: Vec<i32> = voting.filter(|id| *id >= FIRST_CONTROLLER_ID).collect();
         let Some(id) = dedicated.get(number % dedicated.len().max(1)).copied() else {
             return Ok(false);
         };
-        if voting.len() - 1 <= self.quorum.len() / 2 {
+        if !self.decides_without(id) {
             return Ok(false);
         }
         let claims: Vec<String> = self.claims_of(id).map(|(name, _, _)| name.to_owned()).collect();
