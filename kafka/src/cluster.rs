@@ -4,7 +4,6 @@ mod pool;
 mod race;
 mod route;
 
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -295,7 +294,7 @@ impl Failed {
             Error::Refused { code, .. } if code.is_misrouted() => true,
             Error::Refused { code, .. } if target.moved(*code) => C::REPEATABLE,
             // A certificate that is no good does not become good while we wait.
-            Error::Connect { source, .. } if source.kind() == ErrorKind::InvalidData => false,
+            error if error.is_refused_handshake() => false,
             error => error.is_retriable() && (C::REPEATABLE || !self.sent),
         }
     }

@@ -2,6 +2,7 @@
 
 mod code;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 pub use code::ErrorCode;
@@ -143,6 +144,13 @@ impl Error {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         self.class() == Class::Retriable
+    }
+
+    /// Whether a TLS handshake failed, as where the peer's certificate is not trusted. Kafka's own clients do not
+    /// try again after that (`SslAuthenticationException`).
+    #[must_use]
+    pub fn is_refused_handshake(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == ErrorKind::InvalidData)
     }
 
     /// Whether what the call is about does not exist.

@@ -175,6 +175,8 @@ fn milliseconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use anyhow::Context as _;
     use ottla_kafka::{Endpoint, Error, ErrorCode};
 
@@ -182,18 +184,11 @@ mod tests {
     use crate::reading::Reading;
 
     /// The verdict on a run of which each batch was stored in the end, after this error.
-    fn after(code: ErrorCode) -> Verdict {
+    fn after(error: Error) -> Verdict {
         let verification = Verification::new("orders", 1);
         let partition = &verification.partitions()[0];
         let first = partition.books().ledger.send(1, Duration::ZERO);
-        let refused = Error::Refused {
-            call: "Produce",
-            peer: Endpoint::new("kafka-0", 9092),
-            subject: "orders-0".to_owned(),
-            code,
-            message: None,
-        };
-        let failed = Err::<(), _>(refused).context("cannot write").unwrap_err();
+        let failed = Err::<(), _>(error).context("cannot write").unwrap_err();
         verification.batch_failed(&failed);
         partition.books().ledger.acknowledge(0, Duration::ZERO);
         let mut reading = Reading::default();
@@ -203,14 +198,34 @@ mod tests {
         Verdict::of(&verification, &[LastReading { reading, gave_up: None }])
     }
 
+    fn refused(code: ErrorCode) -> Error {
+        let (call, subject) = ("Produce", "orders-0".to_owned());
+        Error::Refused { call, peer: Endpoint::new("kafka-0", 9092), subject, code, message: None }
+    }
+
+    fn not_connected(kind: ErrorKind) -> Error {
+        Error::Connect { peer: Endpoint::new("kafka-0", 9093), source: kind.into() }
+    }
+
     #[test]
     fn an_error_that_a_producer_does_not_try_again_is_a_fault() {
-        for code in [ErrorCode::NOT_ENOUGH_REPLICAS, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION] {
-            let verdict = after(code);
+        for error in [
+            refused(ErrorCode::NOT_ENOUGH_REPLICAS),
+            refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            not_connected(ErrorKind::ConnectionRefused),
+        ] {
+            let verdict = after(error);
             assert_eq!((verdict.ok, verdict.given_up), (true, 0), "{verdict:?}");
         }
-        let verdict = after(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
-        assert_eq!((verdict.ok, verdict.given_up, verdict.retries), (false, 1, 1), "{verdict:?}");
-        assert!(verdict.given_up_first[0].contains("OUT_OF_ORDER_SEQUENCE_NUMBER"), "{verdict:?}");
+        // TLS says so of a certificate that is not trusted.
+        for (error, named) in [
+            (refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER), "OUT_OF_ORDER_SEQUENCE_NUMBER"),
+            (not_connected(ErrorKind::InvalidData), "cannot connect to kafka-0:9093"),
+        ] {
+            let verdict = after(error);
+            let told = (verdict.ok, verdict.given_up, verdict.retries);
+            assert_eq!(told, (false, 1, 1), "{verdict:?}");
+            assert!(verdict.given_up_first[0].contains(named), "{verdict:?}");
+        }
     }
 }

@@ -114,11 +114,11 @@ impl Verification {
     }
 }
 
-/// Whether Kafka's own producer would tell its user of an error and not try again. It does try again
-/// where it meets a topic that a broker does not know, or not yet.
+/// Whether Kafka's own producer would tell its user of an error and not try again, as where it does not trust a
+/// broker. It does try again where it meets a topic that a broker does not know, or not yet.
 fn ends_a_producer(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<ottla_kafka::Error>();
-    error.is_some_and(|error| error.class() == Class::Fatal)
+    error.is_some_and(|error| error.class() == Class::Fatal || error.is_refused_handshake())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
