@@ -85,6 +85,8 @@ pub(crate) enum Event {
     BreakDisk(u8),
     /// The spec leaves out what is offline, or names another in its place.
     LeaveOutBroken(u8),
+    /// A disk of a broker is filled up.
+    FillDisk(u8),
     /// The spec asks for larger disks of brokers.
     GrowDisks(u8),
     /// Another CA is asked for.

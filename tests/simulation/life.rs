@@ -90,6 +90,8 @@ fn accidents(seed: u64) -> Vec<Event> {
             Event::LoseDisk(number / 2),
             Event::GrowDisks(number),
         ],
+        8 => vec![Event::FillDisk(number), Event::GrowDisks(number)],
+        9 => vec![Event::GrowDisks(number), Event::FillDisk(number), Event::LoseDisk(number / 2)],
         _ => Vec::new(),
     }
 }
@@ -246,6 +248,7 @@ impl Course<'_> {
             Event::BreakDisk(number) => {
                 return Ok(has_cordons(world) && world.break_any_disk(usize::from(number)));
             }
+            Event::FillDisk(number) => return Ok(world.fill_any_disk(usize::from(number))),
             Event::LeaveOutBroken(number) => return leave_out_broken(world, number),
             // One that is refused, or asks for what is there, shows nothing.
             _ => {

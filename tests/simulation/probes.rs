@@ -18,7 +18,7 @@ pub(crate) struct Counts(BTreeMap<String, u64>);
 const LIVES_OF_AN_OPERATION: u64 = 200;
 
 /// What the operator does to a running cluster, by the word that shows that it did, and what befalls disks.
-const OPERATIONS: [&str; 39] = [
+const OPERATIONS: [&str; 40] = [
     "reason: configuration",
     "configured live",
     "a leftover removed",
@@ -55,6 +55,7 @@ const OPERATIONS: [&str; 39] = [
     "DeclareLostDisks",
     "BreakDisk",
     "LeaveOutBroken",
+    "FillDisk",
     "disks grow",
     "reason: growth",
     "internal topics grow",

@@ -54,6 +54,7 @@ pub(crate) fn settle(
                 || asks_for_more_controllers(world)?
                 || world.declare_lost_disks()?
                 || leave_out_broken(world, 0)?
+                || gives_full_disks_room(world)?
                 || world.take_back_moves_by_hand()
             {
                 continue;
@@ -89,6 +90,21 @@ fn asks_for_more_controllers(world: &mut World) -> Result<bool> {
         world.edit(&["spec", "controllers", "replicas"], 3.into())?;
     }
     Ok(is_alone)
+}
+
+/// A person makes full disks larger: by the spec or, where that does not name them any more, by hand. Whether there
+/// were any.
+fn gives_full_disks_room(world: &mut World) -> Result<bool> {
+    let full = world.full_claims();
+    let Some(claim) = full.first() else { return Ok(false) };
+    let named = |volume: &str| claim.ends_with(&format!("-{volume}"));
+    let desired = world.desired().map(|one| one.brokers.volumes.clone()).unwrap_or_default();
+    if desired.iter().any(|volume| named(&volume.name)) {
+        edit(world, Event::GrowDisks(0))?;
+    } else {
+        world.grow_claim(claim)?;
+    }
+    Ok(true)
 }
 
 /// A person creates a KafkaCluster again as its data is. Whether it was not.

@@ -9,7 +9,7 @@ use ottla_crds::agent::{AgentState, AgentStatus};
 use crate::action::{Action, RestartPod, Rewrite, Target};
 use crate::canary::Canary;
 use crate::desired::Desired;
-use crate::disks::growth::Growing;
+use crate::disks::growth::{self, Growing};
 use crate::names::NODE_LABEL;
 use crate::node::Node;
 use crate::object::{Kind, Object, desired_hash, foreign_lists};
@@ -148,18 +148,14 @@ fn keep(
         }
         let other = pod.filter(|pod| pod.template.as_deref() != hash);
         if let Some(pod) = other.filter(|pod| serves_nobody(observed, node, pod)) {
-            steps.actions.push(Action::RestartPod(RestartPod {
-                node_id: node.id,
-                pod: pod_target(desired, node, pod),
-                set: None,
-                is_of_idle_node: true,
-                reason: GOES_BACK.to_owned(),
-            }));
+            steps.actions.push(restart_idle(desired, node, pod, GOES_BACK.to_owned()));
         }
         return;
     }
     let Some(pod) = pod else { return };
-    if let Some(reason) = roll::certificate(desired, moment, node, pod, wanted) {
+    if let Some(reason) = lets_grow(moment, node, pod, child) {
+        steps.actions.push(restart_idle(desired, node, pod, reason));
+    } else if let Some(reason) = roll::certificate(desired, moment, node, pod, wanted) {
         let (node, pod) = (node.clone(), pod_target(desired, node, pod));
         steps.outdated = Some(Outdated { node, pod, set: None, reason: Some(reason) });
     }
@@ -203,13 +199,10 @@ fn set(
     let Some(pod) = pod.filter(|pod| !pod.terminating) else { return };
     let outdated = pod.template.as_deref() != template;
     if free && outdated {
-        steps.actions.push(Action::RestartPod(RestartPod {
-            node_id: node.id,
-            pod: pod_target(desired, node, pod),
-            set: None,
-            is_of_idle_node: true,
-            reason: "it runs no Kafka and the spec changed since it was made".to_owned(),
-        }));
+        let reason = "it runs no Kafka and the spec changed since it was made".to_owned();
+        steps.actions.push(restart_idle(desired, node, pod, reason));
+    } else if let Some(reason) = lets_grow(moment, node, pod, child) {
+        steps.actions.push(restart_idle(desired, node, pod, reason));
     } else if !idle {
         let reason = roll::reason(desired, moment, node, pod, wanted, outdated);
         if outdated || reason.is_some() {
@@ -218,6 +211,23 @@ fn set(
             steps.outdated = Some(Outdated { node, pod, set, reason });
         }
     }
+}
+
+fn restart_idle(desired: &Desired, node: &Node, pod: &Pod, reason: String) -> Action {
+    Action::RestartPod(RestartPod {
+        node_id: node.id,
+        pod: pod_target(desired, node, pod),
+        set: None,
+        is_of_idle_node: true,
+        reason,
+    })
+}
+
+/// Why a pod that runs no Kafka, as where its disk is full, is made anew as it is.
+fn lets_grow(moment: &Moment<'_>, node: &Node, pod: &Pod, set: &Child) -> Option<String> {
+    let reason = growth::needs_start(moment.growing, moment.observed, node, moment.now)?;
+    let same = pod.template.as_deref() == stateful_set::template_hash(&set.live);
+    (same && serves_nobody(moment.observed, node, pod)).then_some(reason)
 }
 
 const GOES_BACK: &str =

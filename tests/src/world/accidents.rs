@@ -101,6 +101,29 @@ impl World {
         true
     }
 
+    /// A disk of a broker that serves is filled up, and no disk of the cluster is full yet. Whether there was one.
+    pub fn fill_any_disk(&mut self, number: usize) -> bool {
+        let serving = self.spared().into_iter().filter(|id| self.serves(*id));
+        let all: Vec<(i32, String)> = serving
+            .flat_map(|id| self.formatted_volumes(id).into_iter().map(move |one| (id, one.1)))
+            .collect();
+        let chosen = all.get(number % all.len().max(1)).cloned();
+        let Some((id, volume)) = chosen.filter(|_| self.full_claims().is_empty()) else {
+            return false;
+        };
+        self.fill_disk(id, &volume);
+        true
+    }
+
+    /// A person grows a claim by hand, which the spec does not name any more.
+    ///
+    /// # Errors
+    /// Where the API server would refuse it.
+    pub fn grow_claim(&mut self, claim: &str) -> Result<()> {
+        let path = ["spec", "resources", "requests", "storage"];
+        self.change(Kind::PersistentVolumeClaim, claim, &path, "100Gi".into())
+    }
+
     /// The names of volumes that are offline on any broker that has them.
     #[must_use]
     pub fn broken_volumes(&self) -> BTreeSet<String> {

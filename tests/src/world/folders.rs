@@ -17,7 +17,7 @@ use super::nodes::{Disk, claims_in};
 const ALL: &str = "*";
 
 /// Where a claim says how large it is to be.
-const REQUESTED: &str = "/spec/resources/requests/storage";
+const CAPACITY: &str = "/status/capacity/storage";
 
 /// A replica: its topic, its partition, and its broker.
 type Replica = (&'static str, i32, i32);
@@ -81,7 +81,14 @@ impl World {
 
     fn size_of(&self, claim: &str) -> Option<&Value> {
         let child = self.store.get(Kind::PersistentVolumeClaim, claim)?;
-        child.live.pointer(REQUESTED)
+        child.live.pointer(CAPACITY)
+    }
+
+    /// Claims of disks that are full and that nodes' pods have.
+    #[must_use]
+    pub fn full_claims(&self) -> Vec<String> {
+        let mounted = self.pods.keys().flat_map(|id| self.mounted(*id));
+        mounted.filter(|one| self.is_full(one.0)).map(|one| one.0.to_owned()).collect()
     }
 
     /// A disk is filled up, and Kafka ends. Its container is started again.
@@ -97,7 +104,7 @@ impl World {
             pod.seen.ready = false;
             pod.seen.restarts += 1;
         }
-        self.follow_brokers();
+        self.hush(id);
     }
 
     /// A disk breaks while its broker runs: what was on it is lost to that broker.

@@ -185,7 +185,7 @@ impl World {
     }
 
     /// A node's Kafka is gone: leaders move, and nobody counts on it any more.
-    fn hush(&mut self, id: i32) {
+    pub(super) fn hush(&mut self, id: i32) {
         if let Some(pod) = self.pods.get_mut(&id) {
             pod.heard = false;
             pod.follows = false;
