@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OTTLA_JAVA", default_value = "/opt/java/bin/java")]
     pub(crate) java: PathBuf,
 
-    /// Folder of Kafka: `libs`, `config/log4j2.yaml` and, if there is one, the archive `kafka.jsa`.
+    /// Folder of Kafka: `libs`, `config` and, if there is one, the archive `kafka.jsa`.
     #[arg(long, env = "OTTLA_KAFKA_HOME", default_value = "/opt/kafka")]
     pub(crate) kafka_home: PathBuf,
 

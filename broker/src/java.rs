@@ -20,11 +20,6 @@ pub(crate) struct Kafka {
     metrics_port: u16,
 }
 
-/// A node that was restarted has another address under the same name. A JVM that goes on believing
-/// in the former one, 30 seconds by default, does not follow that node's partitions until then, and
-/// they take no writes (JDK: `networkaddress.cache.ttl`, in seconds).
-const ADDRESSES: [&str; 2] = ["-Dsun.net.inetaddr.ttl=1", "-Dsun.net.inetaddr.negative.ttl=0"];
-
 impl Kafka {
     /// The places that the command line gives.
     pub(crate) fn at(args: &Args) -> Self {
@@ -47,7 +42,6 @@ impl Kafka {
             "-XX:InitiatingHeapOccupancyPercent=35".into(),
             "-XX:+ExitOnOutOfMemoryError".into(),
         ];
-        arguments.extend(ADDRESSES.map(OsString::from));
         arguments.extend(self.common());
         let jmx_agent = self.jmx_folder.join("jmx_prometheus_javaagent.jar");
         if jmx_agent.exists() {
@@ -97,6 +91,11 @@ impl Kafka {
         if archive.exists() {
             arguments.push(joined(&["-XX:SharedArchiveFile=".as_ref(), archive.as_ref()]));
             arguments.push("-Xshare:auto".into());
+        }
+        // How long addresses of other nodes are believed in.
+        let security = self.home.join("config/java.security");
+        if security.exists() {
+            arguments.push(joined(&["-Djava.security.properties=".as_ref(), security.as_ref()]));
         }
         let logging = self.home.join("config/log4j2.yaml");
         if logging.exists() {
@@ -179,7 +178,6 @@ mod tests {
             line(&scratch, kafka.server(&node())),
             "-Xms536870912 -Xmx536870912 -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
              -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExitOnOutOfMemoryError \
-             -Dsun.net.inetaddr.ttl=1 -Dsun.net.inetaddr.negative.ttl=0 \
              -Djava.awt.headless=true -Xlog:gc -cp K/libs/a.jar:K/libs/b.jar \
              kafka.Kafka /c/server.properties"
         );
@@ -190,11 +188,13 @@ mod tests {
         let scratch = Scratch::new();
         let kafka = kafka(&scratch);
         scratch.write("kafka.jsa", "");
+        scratch.write("config/java.security", "");
         scratch.write("config/log4j2.yaml", "");
         scratch.write("jmx/jmx_prometheus_javaagent.jar", "");
         let line = line(&scratch, kafka.server(&node()));
         assert!(line.contains(
             "-Djava.awt.headless=true -XX:SharedArchiveFile=K/kafka.jsa -Xshare:auto \
+             -Djava.security.properties=K/config/java.security \
              -Dlog4j2.configurationFile=K/config/log4j2.yaml \
              -javaagent:K/jmx/jmx_prometheus_javaagent.jar=9404:K/jmx/rules.yaml -Xlog:gc -cp"
         ));
