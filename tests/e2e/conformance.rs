@@ -53,19 +53,21 @@ fn edits() -> Vec<(&'static str, Edits)> {
         "storage": { "volumes": [{ "name": "d0", "size": "1Gi" }] },
         "resources": { "requests": { "memory": "512Mi" }, "limits": { "memory": "512Mi" } },
     });
-    let more = vec![("/spec/brokers/replicas", json!(4)), ("/spec/controllers", controllers)];
+    let more = vec![("/spec/brokers/replicas", json!(5)), ("/spec/controllers", controllers)];
     let disks = ["d0", "d1"].map(|name| json!({ "name": name, "size": "2Gi" }));
+    let one_disk = json!([disks[0]]);
     let first = vec![("/spec/config", config), ("/spec/brokers/storage/volumes", json!(disks))];
     let upgrade = json!({ "finalize": "Automatic", "soak": "5s" });
     let last = vec![
         ("/spec/brokers/replicas", json!(3)),
+        ("/spec/brokers/storage/volumes", one_disk),
         ("/spec/version", json!("4.4.0")),
         ("/spec/upgrade", upgrade),
     ];
     vec![
         ("with another configuration and another disk", first),
-        ("with another broker and controllers of their own", more),
-        ("with a broker less and another release", last),
+        ("with two brokers more and controllers of their own", more),
+        ("with two brokers and a disk less and another release", last),
     ]
 }
 

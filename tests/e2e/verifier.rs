@@ -70,13 +70,14 @@ impl<'a> Verifier<'a> {
         .await
     }
 
-    /// Waits until more records are acknowledged after an operation that was planned, and fails if a producer had to
-    /// wait for long since the one before.
+    /// Waits until more records are acknowledged after an operation that was planned, and the cluster is at rest.
+    /// Fails if a producer had to wait for long since the one before.
     pub(crate) async fn goes_on_after(&self, of: &str) -> anyhow::Result<()> {
         self.goes_on().await?;
         let lap = self.ask("lap").await?;
         say(&format!("{of}: longest wait for an acknowledgement {}", waits(&lap)));
-        has_waited_for_no_long_time(&lap)
+        has_waited_for_no_long_time(&lap)?;
+        rest::comes(self.stage, &self.cluster, of).await
     }
 
     /// Ends the run, and fails unless every acknowledged record is where it should be, once.

@@ -25,13 +25,20 @@ mod write;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Args, Task};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Args { task: Task::Run(arguments) } = Args::parse();
-    tracing_subscriber::fmt().with_ansi(false).init();
+    // Whatever the client asks again is part of a wait that somebody may want to explain.
+    let told = Targets::new().with_default(Level::INFO).with_target("ottla_kafka", Level::DEBUG);
+    tracing_subscriber::registry().with(layer().with_ansi(false)).with(told).init();
     match run::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,9 @@ use crate::verification::{Partition, Verification};
 /// About how many batches a second, where there are enough records.
 const BATCHES_PER_SECOND: f64 = 20.0;
 
+/// Which waits are told.
+const LONG_MILLISECONDS: u128 = 1000;
+
 /// How many records at a time, and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pace {
@@ -90,9 +93,11 @@ impl Writer {
         let partition = self.partition.source.partition;
         loop {
             match self.write_once(producer, first, records).await {
-                Ok(base_offset) if failures == 0 => return base_offset,
                 Ok(base_offset) => {
                     let waited_milliseconds = began.elapsed().as_millis();
+                    if failures == 0 && waited_milliseconds < LONG_MILLISECONDS {
+                        return base_offset;
+                    }
                     tracing::info!(partition, first, failures, waited_milliseconds, "acknowledged");
                     return base_offset;
                 }
