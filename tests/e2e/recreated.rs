@@ -44,13 +44,17 @@ async fn scenario(stage: &Stage) -> anyhow::Result<()> {
     disk_begins_to_leave(&cluster, &manifest).await?;
     cluster.api().delete(&cluster.name, &DeleteParams::default()).await?;
     let started = std::time::Instant::now();
-    until("every pod to be gone", STOPPED_WITHIN, async || {
-        let pods: Vec<String> =
-            cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
-        Ok(if pods.is_empty() { Ok(()) } else { Err(pods.join(", ")) })
-    })
-    .await?;
-    say(&format!("recreated: every pod gone after {}", spell(started.elapsed())));
+    let stopped = async {
+        until("every pod to be gone", STOPPED_WITHIN, async || {
+            let pods: Vec<String> =
+                cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
+            Ok(if pods.is_empty() { Ok(()) } else { Err(pods.join(", ")) })
+        })
+        .await?;
+        say(&format!("recreated: every pod gone after {}", spell(started.elapsed())));
+        anyhow::Ok(())
+    };
+    stage.others_play_during(stopped).await?;
     gone(&cluster).await?;
     ensure!(self::claims(stage).await? == claims, "claims changed");
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::wait::{spell, until};
 use super::{diagnosis, object};
@@ -18,8 +18,9 @@ use super::{diagnosis, object};
 /// cluster well, and figures would mean nothing otherwise.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// No scenario needs as long; one that hangs must not hold up the others for ever.
-const SCENARIO_WITHIN: Duration = Duration::from_secs(20 * 60);
+/// No scenario needs as long, with another that is played while it waits; one that hangs must not hold up the others
+/// for ever.
+const SCENARIO_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// A namespace is gone when its pods and disks are.
 const CLOSED_WITHIN: Duration = Duration::from_secs(180);
@@ -30,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     /// The scenario's own namespace.
     pub(crate) namespace: String,
+    /// What keeps others from playing.
+    turn: Mutex<Option<MutexGuard<'static, ()>>>,
 }
 
 /// Plays a scenario: a fresh namespace before, everything that helps to understand a failure
@@ -38,8 +41,9 @@ pub(crate) async fn play(
     name: &str,
     scenario: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let _turn = TURN.lock().await;
+    let turn = TURN.lock().await;
     let stage = Stage::open(name).await?;
+    *stage.turn.lock().await = Some(turn);
     let started = Instant::now();
     let played = match tokio::time::timeout(SCENARIO_WITHIN, Box::pin(scenario(&stage))).await {
         Ok(played) => played,
@@ -77,7 +81,8 @@ impl Stage {
     /// A fresh namespace; one that an earlier run left is removed first.
     pub(crate) async fn open(name: &str) -> anyhow::Result<Self> {
         let client = connect().await?;
-        let stage = Self { client, namespace: format!("e2e-{name}") };
+        let (namespace, turn) = (format!("e2e-{name}"), Mutex::new(None));
+        let stage = Self { client, namespace, turn };
         stage.close().await?;
         let namespace = serde_json::from_value(json!({
             "metadata": {
@@ -116,6 +121,15 @@ impl Stage {
             Ok(if left == 0 { Ok(()) } else { Err(format!("{left} pods")) })
         })
         .await
+    }
+
+    /// Waits for something that takes minutes and no work. Another scenario is played meanwhile.
+    pub(crate) async fn others_play_during<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut turn = self.turn.lock().await;
+        drop(turn.take());
+        let waited = wait.await;
+        *turn = Some(TURN.lock().await);
+        waited
     }
 
     fn namespaces(&self) -> Api<Namespace> {
