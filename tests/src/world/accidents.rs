@@ -31,14 +31,18 @@ impl World {
         mounted.map(|(claim, volume, _)| (claim.to_owned(), volume.to_owned())).collect()
     }
 
+    /// Volumes of brokers that can be done without: who has each, its claim and its name.
+    fn spared_volumes(&self) -> Vec<(i32, String, String)> {
+        let of_broker = |id: i32| {
+            let volumes = self.formatted_volumes(id).into_iter();
+            volumes.map(move |(claim, volume)| (id, claim, volume))
+        };
+        self.spared().into_iter().flat_map(of_broker).collect()
+    }
+
     /// A disk of a broker is lost with its claim, and its pod ends. Whether there was one.
     pub fn lose_disk(&mut self, number: usize) -> bool {
-        let all: Vec<(i32, (String, String))> = self
-            .spared()
-            .into_iter()
-            .flat_map(|id| self.formatted_volumes(id).into_iter().map(move |one| (id, one)))
-            .collect();
-        let Some((id, (claim, volume))) = all.get(number % all.len().max(1)).cloned() else {
+        let Some((id, claim, volume)) = chosen(self.spared_volumes(), number) else {
             return false;
         };
         self.lose_disk_of(id, &claim, &volume);
@@ -82,19 +86,11 @@ impl World {
     /// Kafka takes a disk of a broker offline that the broker can do without: it has another, with the metadata
     /// log, and no disk of the cluster is offline yet. Whether there was one.
     pub fn break_any_disk(&mut self, number: usize) -> bool {
-        let all: Vec<(i32, String)> = self
-            .spared()
-            .into_iter()
-            .filter(|id| self.serves(*id))
-            .flat_map(|id| {
-                let metadata = self.pods.get(&id).map(|pod| pod.metadata_claim.clone());
-                let volumes = self.formatted_volumes(id).into_iter();
-                let others = volumes.filter(move |one| Some(&one.0) != metadata.as_ref());
-                others.map(move |(_, volume)| (id, volume))
-            })
-            .collect();
-        let chosen = all.get(number % all.len().max(1)).cloned();
-        let Some((id, volume)) = chosen.filter(|_| self.broken_volumes().is_empty()) else {
+        let mut all = self.spared_volumes();
+        let metadata = |id: &i32| self.pods.get(id).map(|pod| &pod.metadata_claim);
+        all.retain(|(id, claim, _)| self.serves(*id) && metadata(id) != Some(claim));
+        let is_first = self.broken_volumes().is_empty();
+        let Some((id, _, volume)) = chosen(all, number).filter(|_| is_first) else {
             return false;
         };
         self.break_disk(id, &volume);
@@ -103,12 +99,10 @@ impl World {
 
     /// A disk of a broker that serves is filled up, and no disk of the cluster is full yet. Whether there was one.
     pub fn fill_any_disk(&mut self, number: usize) -> bool {
-        let serving = self.spared().into_iter().filter(|id| self.serves(*id));
-        let all: Vec<(i32, String)> = serving
-            .flat_map(|id| self.formatted_volumes(id).into_iter().map(move |one| (id, one.1)))
-            .collect();
-        let chosen = all.get(number % all.len().max(1)).cloned();
-        let Some((id, volume)) = chosen.filter(|_| self.full_claims().is_empty()) else {
+        let mut all = self.spared_volumes();
+        all.retain(|(id, _, _)| self.serves(*id));
+        let is_first = self.full_claims().is_empty();
+        let Some((id, _, volume)) = chosen(all, number).filter(|_| is_first) else {
             return false;
         };
         self.fill_disk(id, &volume);
@@ -129,4 +123,9 @@ impl World {
     pub fn broken_volumes(&self) -> BTreeSet<String> {
         self.pods.keys().flat_map(|id| self.offline(*id)).collect()
     }
+}
+
+/// One of them, whatever the number.
+fn chosen<T>(mut all: Vec<T>, number: usize) -> Option<T> {
+    (!all.is_empty()).then(|| all.swap_remove(number % all.len()))
 }

@@ -16,7 +16,7 @@ use super::nodes::{Disk, claims_in};
 /// Kafka's word for all folders of a broker.
 const ALL: &str = "*";
 
-/// Where a claim says how large it is to be.
+/// Where a claim says how large its disk is.
 const CAPACITY: &str = "/status/capacity/storage";
 
 /// A replica: its topic, its partition, and its broker.
