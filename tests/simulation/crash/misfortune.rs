@@ -57,6 +57,16 @@ fn a_full_disk_that_grows_survives_a_crash_at_every_write() {
     survives_in(&full, VOLUMES, &volumes);
 }
 
+/// Its pod is made anew for it, where the file system grows only then.
+#[test]
+fn a_full_disk_that_grows_at_starts_survives_a_crash_at_every_write() {
+    let mut full = born(Birth { oldest: false, dedicated: false, brokers: 3 }).clone();
+    full.grow_disks_at_starts();
+    full.fill_disk(1, "d0");
+    let volumes = json!([{ "name": "d0", "size": "3Gi" }]);
+    survives_in(&full, VOLUMES, &volumes);
+}
+
 /// A third of their lives is left to the certificates of all nodes: each is renewed, and read at a restart.
 #[test]
 fn certificates_that_run_out_survive_a_crash_at_every_write() {
