@@ -20,6 +20,12 @@ pub(crate) struct Kafka {
     metrics_port: u16,
 }
 
+/// How long addresses of other nodes are believed in, in Kafka's folder.
+const SECURITY: &str = "config/java.security";
+
+/// What is logged, likewise.
+const LOGGING: &str = "config/log4j2.yaml";
+
 impl Kafka {
     /// The places that the command line gives.
     pub(crate) fn at(args: &Args) -> Self {
@@ -92,12 +98,11 @@ impl Kafka {
             arguments.push(joined(&["-XX:SharedArchiveFile=".as_ref(), archive.as_ref()]));
             arguments.push("-Xshare:auto".into());
         }
-        // How long addresses of other nodes are believed in.
-        let security = self.home.join("config/java.security");
+        let security = self.home.join(SECURITY);
         if security.exists() {
             arguments.push(joined(&["-Djava.security.properties=".as_ref(), security.as_ref()]));
         }
-        let logging = self.home.join("config/log4j2.yaml");
+        let logging = self.home.join(LOGGING);
         if logging.exists() {
             arguments.push(joined(&["-Dlog4j2.configurationFile=".as_ref(), logging.as_ref()]));
         }
@@ -136,11 +141,11 @@ fn joined(parts: &[&OsStr]) -> OsString {
 mod tests {
     use std::collections::BTreeMap;
     use std::ffi::OsString;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use ottla_crds::agent::{FormatMode, FormatRequest};
 
-    use super::Kafka;
+    use super::{Kafka, LOGGING, SECURITY};
     use crate::node::tests::document;
     use crate::node::{Node, Volume};
     use crate::scratch::Scratch;
@@ -198,6 +203,15 @@ mod tests {
              -Dlog4j2.configurationFile=K/config/log4j2.yaml \
              -javaagent:K/jmx/jmx_prometheus_javaagent.jar=9404:K/jmx/rules.yaml -Xlog:gc -cp"
         ));
+    }
+
+    /// What is not there is done without, and nobody would notice.
+    #[test]
+    fn the_image_holds_what_the_server_is_started_with() {
+        let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("image");
+        for file in [SECURITY, LOGGING] {
+            assert!(image.join(file).exists(), "{file} is missing");
+        }
     }
 
     #[test]
