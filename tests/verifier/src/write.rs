@@ -95,10 +95,15 @@ impl Writer {
             match self.write_once(producer, first, records).await {
                 Ok(base_offset) => {
                     let waited_milliseconds = began.elapsed().as_millis();
-                    if failures == 0 && waited_milliseconds < LONG_MILLISECONDS {
-                        return base_offset;
+                    if failures > 0 || waited_milliseconds >= LONG_MILLISECONDS {
+                        tracing::info!(
+                            partition,
+                            first,
+                            failures,
+                            waited_milliseconds,
+                            "acknowledged"
+                        );
                     }
-                    tracing::info!(partition, first, failures, waited_milliseconds, "acknowledged");
                     return base_offset;
                 }
                 Err(error) => {
